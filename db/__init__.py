@@ -1,0 +1,1 @@
+"""What producer and worker share: specs, tables, the job protocol, the bell, reports."""

@@ -1,0 +1,170 @@
+"""Jobs as they are read: frozen records, and the queries that find them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from db.errors import UsageError
+from db.specs import Priority, RegisterSpec, TrackSpec, spec_adapter
+from db.states import OVER, State
+from db.tables import AttemptRow, FileRow, JobRow
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running job is, in its own unit."""
+
+    done: float
+    total: float | None = None
+    unit: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the database knew it at one moment; the fields are the columns of `jobs`."""
+
+    id: int
+    kind: str
+    label: str
+    spec: dict[str, Any]
+    fingerprint: str
+    queue: str
+    priority: Priority
+    parent_id: int | None
+    children_left: int
+    state: State
+    attempt: int
+    free_attempts: int
+    max_attempts: int
+    not_before: datetime | None
+    rung_at: datetime | None
+    lease_token: str | None
+    lease_expires_at: datetime | None
+    worker: str | None
+    cancel_requested: bool
+    progress_done: float
+    progress_total: float | None
+    progress_unit: str | None
+    progress_note: str | None
+    error: str | None
+    created_at: datetime
+    started_at: datetime | None
+    progress_at: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, row: RowMapping) -> Job:
+        """The record of a row of `jobs`."""
+        values = {name: row[name] for name in JOB_COLUMNS}
+        return cls(
+            **{**values, "state": State(row["state"]), "priority": Priority(row["priority"])}
+        )
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it unless somebody asks."""
+        return self.state in OVER
+
+    @property
+    def parsed_spec(self) -> TrackSpec | RegisterSpec:
+        """The spec, validated again: rows can be edited by hand."""
+        return spec_adapter.validate_python(self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job; the fields are the columns of `job_attempts`."""
+
+    job_id: int
+    attempt: int
+    worker: str
+    host: str
+    device: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    error: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A file that a job left behind; the address is relative to `home`."""
+
+    job_id: int
+    name: str
+    address: str
+    sha256: str
+    size_bytes: int
+
+
+JOB_COLUMNS = tuple(field.name for field in fields(Job))
+job_columns = [JobRow.__table__.c[name] for name in JOB_COLUMNS]
+
+
+def find(tx: Connection, job_id: int) -> Job | None:
+    """The job with this id, or None."""
+    row = tx.execute(select(*job_columns).where(JobRow.id == job_id)).mappings().first()
+    return Job.of(row) if row else None
+
+
+def get(tx: Connection, job_id: int) -> Job:
+    """The job with this id.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if (job := find(tx, job_id)) is None:
+        raise UsageError(f"there is no job {job_id}: `nightshelf jobs list` shows those that exist")
+    return job
+
+
+def listing(
+    tx: Connection,
+    *,
+    states: Sequence[State] = (),
+    kinds: Sequence[str] = (),
+    ids: Sequence[int] = (),
+    limit: int | None = None,
+) -> list[Job]:
+    """Jobs, the newest first; an empty filter lets every job through."""
+    query = select(*job_columns).order_by(JobRow.id.desc()).limit(limit)
+    if states:
+        query = query.where(JobRow.state.in_(states))
+    if kinds:
+        query = query.where(JobRow.kind.in_(kinds))
+    if ids:
+        query = query.where(JobRow.id.in_(ids))
+    return [Job.of(row) for row in tx.execute(query).mappings()]
+
+
+def children(tx: Connection, parent_id: int) -> list[Job]:
+    """The children of a job, in the order of their ids."""
+    query = select(*job_columns).where(JobRow.parent_id == parent_id).order_by(JobRow.id)
+    return [Job.of(row) for row in tx.execute(query).mappings()]
+
+
+def attempts(tx: Connection, job_id: int) -> list[Attempt]:
+    """The attempts at a job, the first one first."""
+    columns = [AttemptRow.__table__.c[field.name] for field in fields(Attempt)]
+    query = select(*columns).where(AttemptRow.job_id == job_id).order_by(AttemptRow.attempt)
+    return [Attempt(**row) for row in tx.execute(query).mappings()]
+
+
+def output_files(tx: Connection, job_id: int) -> list[OutputFile]:
+    """The files that a job left behind, by name."""
+    columns = [FileRow.__table__.c[field.name] for field in fields(OutputFile)]
+    query = select(*columns).where(FileRow.job_id == job_id).order_by(FileRow.name)
+    return [OutputFile(**row) for row in tx.execute(query).mappings()]
+
+
+def count_by_state(tx: Connection) -> dict[State, int]:
+    """How many jobs are in each state that has any."""
+    query = select(JobRow.state, func.count()).group_by(JobRow.state)
+    return {State(state): number for state, number in tx.execute(query)}

@@ -1,0 +1,219 @@
+"""What each job kind writes when it finishes, inside the fenced transaction."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from db.dialect import now
+from db.errors import ModelError
+from db.job_records import Job
+from db.layout import attempt_address, model_address
+from db.specs import RegisterSpec, Sha256, TrackSpec
+from db.tables import (
+    ClassCountRow,
+    FileRow,
+    ModelClassRow,
+    ModelRow,
+    TrackingRow,
+    TrackRow,
+    VideoRow,
+)
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class FileFacts(_Facts):
+    """A file in the attempt's folder."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    sha256: Sha256
+    size_bytes: int
+
+
+class VideoFacts(_Facts):
+    """A video as it was decoded; the columns of `videos`."""
+
+    width: int
+    height: int
+    fps: float
+    frames_decoded: int
+    frames_claimed: int | None
+    frames_missing: int
+    duration_s: float
+    codec: str
+    damage: str | None
+
+
+class TrackFacts(_Facts):
+    """One track; the columns of `tracks`."""
+
+    track: int
+    class_name: str
+    class_votes: dict[str, float]
+    first_frame: int
+    last_frame: int
+    first_s: float
+    last_s: float
+    detections: int
+    mean_confidence: float
+
+
+class CountFacts(_Facts):
+    """One class; the columns of `class_counts`."""
+
+    class_name: str
+    tracks: int
+    detections: int
+    peak_simultaneous: int
+    mean_visible: float
+
+
+class TrackResult(_Facts):
+    """What a `track` job found."""
+
+    kind: Literal["track"] = "track"
+    video: VideoFacts
+    frames_processed: int
+    frames_inferred: int
+    detections: int
+    degenerate_boxes: int
+    limited_frames: int
+    tracks: tuple[TrackFacts, ...]
+    counts: tuple[CountFacts, ...]
+    files: tuple[FileFacts, ...]
+
+
+class RegisterResult(_Facts):
+    """What a checkpoint turned out to be; the file lies at its address already."""
+
+    kind: Literal["register"] = "register"
+    task: str
+    architecture: str
+    class_names: tuple[str, ...]
+    parameters: int
+    size_bytes: int
+    files: tuple[FileFacts, ...] = ()
+
+
+AnyResult = Annotated[TrackResult | RegisterResult, Field(discriminator="kind")]
+result_adapter: TypeAdapter[TrackResult | RegisterResult] = TypeAdapter(AnyResult)
+
+
+def write(tx: Connection, job: Job, result: TrackResult | RegisterResult) -> None:
+    """Write what a job found. The caller has fenced the transaction with `jobs.finish`."""
+    folder = attempt_address(job.id, job.attempt)
+    for file in result.files:
+        tx.execute(
+            insert(FileRow).values(
+                job_id=job.id,
+                address=str(folder / file.name),
+                **file.model_dump(),
+            )
+        )
+    spec = job.parsed_spec
+    if isinstance(spec, TrackSpec) and isinstance(result, TrackResult):
+        _write_tracking(tx, job.id, spec, result)
+    elif isinstance(spec, RegisterSpec) and isinstance(result, RegisterResult):
+        _write_model(tx, job.id, spec, result)
+    else:
+        raise TypeError(f"a {job.kind} job cannot have a result of kind {result.kind}")
+
+
+def _write_tracking(tx: Connection, job_id: int, spec: TrackSpec, result: TrackResult) -> None:
+    model_id = tx.scalar(select(ModelRow.id).where(ModelRow.sha256 == spec.model_sha256))
+    if model_id is None:
+        raise ModelError(f"model {spec.model} is not registered any more")
+    tx.execute(
+        insert(TrackingRow).values(
+            job_id=job_id,
+            video_id=_video_id(tx, spec, result.video),
+            model_id=model_id,
+            **result.model_dump(
+                include={
+                    "frames_processed",
+                    "frames_inferred",
+                    "detections",
+                    "degenerate_boxes",
+                    "limited_frames",
+                }
+            ),
+        )
+    )
+    _insert_all(tx, TrackRow, job_id, result.tracks)
+    _insert_all(tx, ClassCountRow, job_id, result.counts)
+
+
+def _insert_all(
+    tx: Connection, table: type[TrackRow | ClassCountRow], job_id: int, facts: tuple[_Facts, ...]
+) -> None:
+    rows = []
+    for fact in facts:
+        values: dict[str, Any] = fact.model_dump()
+        rows.append({"job_id": job_id, "class": values.pop("class_name"), **values})
+    if rows:
+        tx.execute(insert(table.__table__), rows)  # type: ignore[arg-type]
+
+
+def _video_id(tx: Connection, spec: TrackSpec, video: VideoFacts) -> int:
+    """The id of the video's row, which is made, or brought up to date if the video is known."""
+    values = {"address": spec.video, **video.model_dump()}
+    try:
+        with tx.begin_nested():
+            tx.execute(insert(VideoRow).values(sha256=spec.video_sha256, **values))
+    except IntegrityError:
+        tx.execute(update(VideoRow).where(VideoRow.sha256 == spec.video_sha256).values(**values))
+    return tx.scalars(select(VideoRow.id).where(VideoRow.sha256 == spec.video_sha256)).one()
+
+
+def _write_model(tx: Connection, job_id: int, spec: RegisterSpec, result: RegisterResult) -> None:
+    values = {
+        "address": str(model_address(spec.weights_sha256)),
+        "source": spec.weights,
+        "job_id": job_id,
+        "added_at": now(),
+        **result.model_dump(include={"task", "architecture", "parameters", "size_bytes"}),
+    }
+    known = tx.execute(
+        select(ModelRow.id, ModelRow.name, ModelRow.sha256).where(
+            (ModelRow.name == spec.name) | (ModelRow.sha256 == spec.weights_sha256)
+        )
+    ).all()
+    for row in known:
+        refuse_other(row.name, row.sha256, spec)
+    if known:
+        model_id = known[0].id
+        tx.execute(update(ModelRow).where(ModelRow.id == model_id).values(**values))
+        tx.execute(delete(ModelClassRow).where(ModelClassRow.model_id == model_id))
+    else:
+        model_id = tx.scalars(
+            insert(ModelRow)
+            .values(name=spec.name, sha256=spec.weights_sha256, **values)
+            .returning(ModelRow.id)
+        ).one()
+    tx.execute(
+        insert(ModelClassRow),
+        [
+            {"model_id": model_id, "class_id": number, "name": name}
+            for number, name in enumerate(result.class_names)
+        ],
+    )
+
+
+def refuse_other(name: str, sha256: str, spec: RegisterSpec) -> None:
+    """Refuse to register a name for a second content, or a content under a second name.
+
+    Raises:
+        ModelError: the model of this name and content is not the one to be registered.
+    """
+    if sha256 != spec.weights_sha256:
+        raise ModelError(
+            f"the name {name!r} is taken by another model ({sha256[:12]}): choose another name"
+        )
+    if name != spec.name:
+        raise ModelError(f"this model is registered already, as {name!r}: use that name")

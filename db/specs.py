@@ -1,0 +1,136 @@
+"""What may be asked for: one frozen, validated model per job kind, told apart by `kind`."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def _absolute(path: str) -> str:
+    if not PurePosixPath(path).is_absolute():
+        raise ValueError(f"the path must be absolute, not {path!r}")
+    return path
+
+
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+
+
+class Priority(IntEnum):
+    """Which of the waiting jobs go first; each priority is a queue of its own in the broker."""
+
+    LOW = 1
+    NORMAL = 2
+    HIGH = 3
+
+
+class QueueClass(StrEnum):
+    """What a job needs of the worker that takes it."""
+
+    GPU = "gpu"
+    CPU = "cpu"
+
+
+class Spec(BaseModel):
+    """What every job kind has in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    queue_class: ClassVar[QueueClass]
+    addresses: ClassVar[frozenset[str]] = frozenset()
+    """Fields that say where an input is found, and not what is in it."""
+
+    kind: str
+
+    @property
+    def label(self) -> str:
+        """The few words by which a person knows the job in a list or in Flower."""
+        raise NotImplementedError
+
+
+class TrackerOptions(BaseModel):
+    """How detections become tracks, in Norfair's own words.
+
+    The defaults were chosen by measurement: see docs/tracking.md.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    distance_function: Literal["iou", "euclidean"] = Field(
+        "iou",
+        description="`iou` is 1 - IoU of the boxes (0 to 1); `euclidean` is the mean distance of "
+        "their corners, in pixels.",
+    )
+    distance_threshold: float = Field(
+        0.7, gt=0, description="a detection further than this from a track is not matched to it"
+    )
+    hit_counter_max: int = Field(
+        15, ge=1, description="how many frames a track outlives its last detection"
+    )
+    initialization_delay: int = Field(
+        7, ge=0, description="how many frames a track must be seen before it counts"
+    )
+
+    @model_validator(mode="after")
+    def _delay_is_reachable(self) -> TrackerOptions:
+        if self.initialization_delay >= self.hit_counter_max:
+            raise ValueError(
+                f"initialization_delay ({self.initialization_delay}) must be less than "
+                f"hit_counter_max ({self.hit_counter_max}), or no track would ever begin"
+            )
+        if self.distance_function == "iou" and self.distance_threshold > 1:
+            raise ValueError(
+                f"distance_threshold is {self.distance_threshold}, but an iou distance is at most 1"
+            )
+        return self
+
+
+class TrackSpec(Spec):
+    """Detect and track the products in one video."""
+
+    queue_class: ClassVar[QueueClass] = QueueClass.GPU
+    addresses: ClassVar[frozenset[str]] = frozenset({"video", "model"})
+
+    kind: Literal["track"] = "track"
+    video: AbsolutePath
+    video_sha256: Sha256
+    model: str = Field(description="the name under which the model was registered")
+    model_sha256: Sha256
+    conf: float = Field(0.25, ge=0, le=1, description="detections below this are not tracked")
+    iou: float = Field(0.7, gt=0, le=1, description="IoU above which NMS drops the weaker box")
+    imgsz: int = Field(640, ge=32, le=4096, multiple_of=32, description="inference size, pixels")
+    classes: tuple[str, ...] | None = Field(None, description="only these classes; all if None")
+    stride: int = Field(1, ge=1, description="look at every n-th frame")
+    device: str | None = Field(None, description="`cpu`, `cuda:0`; the worker's own if None")
+    tracker: TrackerOptions = TrackerOptions()
+    annotate: bool = Field(False, description="write an H.264 video with the tracks drawn")
+
+    @property
+    def label(self) -> str:
+        """The few words by which a person knows the job in a list or in Flower."""
+        return f"{PurePosixPath(self.video).name} · {self.model}"
+
+
+class RegisterSpec(Spec):
+    """Open a checkpoint, see what it is, and keep it under its content."""
+
+    queue_class: ClassVar[QueueClass] = QueueClass.CPU
+    addresses: ClassVar[frozenset[str]] = frozenset({"weights"})
+
+    kind: Literal["register"] = "register"
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    weights: AbsolutePath
+    weights_sha256: Sha256
+
+    @property
+    def label(self) -> str:
+        """The few words by which a person knows the job in a list or in Flower."""
+        return f"{PurePosixPath(self.weights).name} as {self.name}"
+
+
+AnySpec = Annotated[TrackSpec | RegisterSpec, Field(discriminator="kind")]
+spec_adapter: TypeAdapter[TrackSpec | RegisterSpec] = TypeAdapter(AnySpec)

@@ -1,0 +1,59 @@
+"""Describes jobs, records them, rings the bell; what notebooks and Airflow call.
+
+    from producer import report, track, wait
+
+    [enqueued] = track(["aisle-4.mp4"], model="coco", classes=["bottle"])
+    wait([enqueued.job.id])
+    print(report("counts", enqueued.job.id).rows)
+
+The names are loaded when they are first used, so that the command line starts at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from producer.enqueue import Enqueued
+    from producer.follow import wait, watch
+    from producer.jobs import cancel, job, jobs, retry
+    from producer.models import add_model, model, models
+    from producer.report import report
+    from producer.track import track
+
+__all__ = [
+    "Enqueued",
+    "add_model",
+    "cancel",
+    "job",
+    "jobs",
+    "model",
+    "models",
+    "report",
+    "retry",
+    "track",
+    "wait",
+    "watch",
+]
+
+_HOME = {
+    "Enqueued": "producer.enqueue",
+    "add_model": "producer.models",
+    "cancel": "producer.jobs",
+    "job": "producer.jobs",
+    "jobs": "producer.jobs",
+    "model": "producer.models",
+    "models": "producer.models",
+    "report": "producer.report",
+    "retry": "producer.jobs",
+    "track": "producer.track",
+    "wait": "producer.follow",
+    "watch": "producer.follow",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

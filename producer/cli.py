@@ -1,0 +1,43 @@
+"""The command line: which commands there are, and what becomes of an error."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from db.errors import NightshelfError
+from producer.commands import database, jobs, models, report, services, track
+from producer.exit_codes import ExitCode
+
+app = typer.Typer(
+    name="nightshelf",
+    help="Turn recorded footage into inventory numbers overnight.",
+    epilog="First: `nightshelf up`. Then, in another terminal: "
+    "`nightshelf models add yolov8n.pt --name coco` and "
+    "`nightshelf track footage/ --model coco --wait`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command("up")(services.up)
+app.command("track")(track.track)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(models.app, name="models")
+app.add_typer(report.app, name="report")
+app.command("worker")(services.worker)
+app.command("reconcile")(services.reconcile)
+app.command("flower")(services.flower)
+app.add_typer(database.app, name="db")
+
+
+def main() -> None:
+    """Run a command; an error is one line on standard error (`ExitCode` names the codes)."""
+    try:
+        app()
+    except NightshelfError as error:
+        typer.echo(f"nightshelf: {error}", err=True)
+        sys.exit(ExitCode.ERROR)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,1 @@
+"""The commands of `nightshelf`, a file per noun, with no logic in them."""

@@ -1,0 +1,234 @@
+"""How commands speak to a terminal: tables, progress, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from db.job_records import Job
+from db.specs import Priority
+
+if TYPE_CHECKING:
+    from producer.enqueue import Enqueued
+    from producer.follow import Sight
+    from producer.jobs import JobDetails
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+_NOTHING = "-"
+_COLOURS = {
+    "succeeded": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "running": "cyan",
+}
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one JSON document; times in ISO 8601."""
+    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def job_dict(job: Job) -> dict[str, Any]:
+    """A job as a script reads it: no lease token, and the priority by name."""
+    values = asdict(job)
+    del values["lease_token"]
+    return values | {"priority": Priority(job.priority).name.lower()}
+
+
+def print_enqueued(one: Enqueued, name: str) -> None:
+    """One line for a job that was asked for."""
+    if one.new:
+        state = "queued"
+    elif one.job.over:
+        state = "already done"
+    else:
+        state = f"already {one.job.state}"
+    typer.echo(f"job {one.job.id}  {name}  {state}")
+
+
+def print_broker_away(reason: str) -> None:
+    """Say that nothing is lost although no message could be sent."""
+    from db.settings import settings
+
+    cure = "start `nightshelf up`" if settings().embedded_broker else "check NIGHTSHELF_BROKER_URL"
+    typer.echo(
+        f"nightshelf: {reason} ({cure}). The jobs are recorded, and start when it is back.",
+        err=True,
+    )
+
+
+def print_summary(title: str, values: dict[str, Any]) -> None:
+    """Print one row as names and values, one below the other."""
+    print_table((title, ""), values.items())
+    typer.echo()
+
+
+def print_details(details: JobDetails) -> None:
+    """Print a job with its attempts, children and files."""
+    values = job_dict(details.job)
+    spec = values.pop("spec")
+    print_table(("job", ""), [(key, value) for key, value in values.items() if value is not None])
+    typer.echo()
+    print_table(("spec", ""), spec.items())
+    columns = ("attempt", "outcome", "worker", "started_at", "ended_at", "error")
+    rows = [[getattr(one, column) for column in columns] for one in details.attempts]
+    print_table(columns, rows, title="\nattempts")
+    for one in details.attempts:
+        if one.traceback:
+            typer.echo(f"\nattempt {one.attempt}:\n{one.traceback.rstrip()}")
+    if details.children:
+        rows = [[one.id, str(one.state), one.label, one.attempt] for one in details.children]
+        print_table(("child", "state", "label", "attempt"), rows, title="\nchildren")
+    if details.files:
+        rows = [[one.name, one.size_bytes, one.address] for one in details.files]
+        print_table(("file", "bytes", "address under home"), rows, title="\nfiles")
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None
+) -> None:
+    """Print rows under their column names: numbers to the right, as they are read."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    cells = [[_cell(value) for value in row] for row in rows]
+    values = list(zip(*cells, strict=True)) if cells else []
+    for position, column in enumerate(columns):
+        numeric = bool(values) and all(_is_number(cell) for cell in values[position])
+        table.add_column(
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric
+        )
+    for cell in cells:
+        table.add_row(*cell)
+    # A pipe has no width: what is read by a program must not be folded.
+    stdout.print(table, width=None if stdout.is_terminal else 10_000, crop=False)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return _NOTHING
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    text = str(value)
+    return f"[{_COLOURS[text]}]{text}[/]" if text in _COLOURS else text.replace("[", "\\[")
+
+
+def _is_number(cell: str) -> bool:
+    return cell == _NOTHING or cell.replace(".", "", 1).replace("-", "", 1).isdigit()
+
+
+@contextmanager
+def reading_progress(paths_total_bytes: int) -> Iterator[Any]:
+    """A progress bar over bytes read, shown where there are enough of them to wait for."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("reading", total=paths_total_bytes)
+
+        def advance(path: Path, read: int) -> None:
+            bar.update(task, advance=read, description=path.name)
+
+        yield advance
+
+
+def follow(job_ids: Sequence[int], *, as_json: bool = False) -> list[Job]:
+    """Show how jobs go until they are over; returns them.
+
+    On a terminal a table that redraws itself; elsewhere a line whenever something changed.
+    """
+    from producer.follow import watch
+
+    if as_json or not stdout.is_terminal:
+        return _follow_in_lines(job_ids, as_json)
+    from rich.live import Live
+
+    jobs: list[Job] = []
+    with Live(console=stdout, refresh_per_second=8) as live:
+        for sights in watch(job_ids):
+            live.update(_sights_table(sights))
+            jobs = [sight.job for sight in sights]
+    return jobs
+
+
+def _follow_in_lines(job_ids: Sequence[int], as_json: bool) -> list[Job]:
+    from producer.follow import watch
+
+    jobs: list[Job] = []
+    told: dict[int, tuple[Any, ...]] = {}
+    for sights in watch(job_ids, every_s=1.0):
+        jobs = [sight.job for sight in sights]
+        for sight in sights:
+            job = sight.job
+            # Every tenth of a job is news, not every frame.
+            tenth = int(10 * job.progress_done / job.progress_total) if job.progress_total else 0
+            news = (job.state, job.attempt, job.progress_done if as_json else tenth)
+            if told.get(job.id) == news:
+                continue
+            told[job.id] = news
+            if as_json:
+                print_json(job_dict(job) | {"per_s": sight.per_s, "left_s": sight.left_s})
+            else:
+                typer.echo(f"job {job.id}  {job.state}  {job.label}  {describe_progress(sight)}")
+            sys.stdout.flush()
+    return jobs
+
+
+def describe_progress(sight: Sight) -> str:
+    """How far a job is, in words: `312/1189 frames, 14.2/s, 1:02 left`."""
+    job = sight.job
+    if job.error and job.state in ("failed", "queued"):
+        return job.error if job.state == "failed" else f"to be tried again: {job.error}"
+    if not job.progress_done:
+        return (job.progress_note or "") if job.state == "running" else ""
+    unit = f" {job.progress_unit}" if job.progress_unit else ""
+    total = f"/{job.progress_total:g}" if job.progress_total else ""
+    words = [f"{job.progress_done:.0f}{total}{unit}"]
+    if job.state == "running":
+        if sight.per_s:
+            words.append(f"{sight.per_s:.1f}/s")
+        if sight.left_s is not None:
+            words.append(f"{int(sight.left_s) // 60}:{int(sight.left_s) % 60:02d} left")
+        if job.progress_note:
+            words.append(job.progress_note)
+    return ", ".join(words)
+
+
+def _sights_table(sights: Sequence[Sight]) -> Table:
+    from rich.progress_bar import ProgressBar
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for sight in sights:
+        job = sight.job
+        done = job.progress_total if job.state == "succeeded" else job.progress_done
+        table.add_row(
+            str(job.id),
+            _cell(str(job.state)),
+            job.label,
+            ProgressBar(total=job.progress_total or 1.0, completed=done or 0.0, width=24),
+            describe_progress(sight),
+        )
+    return table

@@ -1,0 +1,116 @@
+"""Ask for videos to be tracked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from db.files import sha256_of
+
+from db.errors import ModelError, UsageError
+from db.settings import settings
+from db.specs import Priority, TrackerOptions, TrackSpec
+from producer.enqueue import Enqueued, enqueue, validated
+from producer.inputs import find_videos
+from producer.models import Model, model
+
+Reading = Callable[[Path, int], None]
+"""Called with a file and the bytes of it that were read since the last call."""
+
+
+def _silent(path: Path, read: int) -> None:
+    return None
+
+
+def track(
+    videos: Iterable[str | Path],
+    model: str,
+    *,
+    conf: float = 0.25,
+    iou: float = 0.7,
+    imgsz: int = 640,
+    classes: Sequence[str] | None = None,
+    stride: int = 1,
+    device: str | None = None,
+    tracker: TrackerOptions | None = None,
+    annotate: bool = False,
+    priority: Priority = Priority.NORMAL,
+    force: bool = False,
+    on_read: Reading = _silent,
+) -> list[Enqueued]:
+    """Enqueue a `track` job for each video; one that was tracked this way before is not new.
+
+    Args:
+        videos: files, globs or folders.
+        model: name of a registered model.
+        conf: detections below this confidence are not tracked, 0 to 1.
+        iou: IoU above which NMS drops the weaker box.
+        imgsz: inference size in pixels, a multiple of 32.
+        classes: names of the classes to track; all if None.
+        stride: look at every n-th frame.
+        device: `cpu`, `cuda:0`; the worker's own if None.
+        tracker: how detections become tracks.
+        annotate: write an H.264 video with the tracks drawn.
+        priority: which of the waiting jobs go first.
+        force: make another job even if one did the same.
+        on_read: called while the videos are read for their sha256.
+
+    Raises:
+        UsageError: a value, a class or a video cannot be; nothing is enqueued.
+        ModelError: the model was never registered, or its file is gone.
+        SchemaBehind, Unreachable: the database is not fit to work on.
+    """
+    registered = _usable(model)
+    found = find_videos(videos)
+    # A mistake in a value is told before gigabytes are read for their content.
+    spec = validated(
+        TrackSpec,
+        video=str(found[0]),
+        video_sha256="0" * 64,
+        model=registered.name,
+        model_sha256=registered.sha256,
+        conf=conf,
+        iou=iou,
+        imgsz=imgsz,
+        classes=_known_classes(classes, registered),
+        stride=stride,
+        device=device,
+        tracker=tracker or TrackerOptions(),
+        annotate=annotate,
+    )
+    specs = [
+        spec.model_copy(
+            update={
+                "video": str(path),
+                "video_sha256": sha256_of(path, lambda read, path=path: on_read(path, read)),
+            }
+        )
+        for path in found
+    ]
+    return enqueue(specs, priority=priority, force=force)
+
+
+def _usable(name: str) -> Model:
+    registered = model(name)
+    path = settings().home / registered.address
+    if not path.is_file():
+        raise ModelError(
+            f"the file of model {name!r} is gone: {path}. Add it again: "
+            f"`nightshelf models add {registered.source} --name {name}`"
+        )
+    return registered
+
+
+def _known_classes(classes: Sequence[str] | None, registered: Model) -> tuple[str, ...] | None:
+    if classes is None:
+        return None
+    for name in classes:
+        if name not in registered.classes:
+            near = difflib.get_close_matches(name, registered.classes, n=3, cutoff=0.5)
+            hint = f"did you mean {', '.join(near)}?" if near else "it has none with a near name"
+            raise UsageError(
+                f"model {registered.name!r} has no class {name!r}: {hint} "
+                f"(`nightshelf models show {registered.name}` lists all)"
+            )
+    return tuple(dict.fromkeys(classes))

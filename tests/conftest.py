@@ -1,0 +1,58 @@
+"""Fixtures for all tests: the same test on SQLite and on PostgreSQL, and a real broker."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from db import schema
+from db.dialect import engine
+from tests import servers
+
+_numbers = itertools.count(1)
+_TEMPLATE = "nightshelf_template"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.PostgresCluster]:
+    """A throwaway cluster; its template database has our schema."""
+    with servers.postgres() as cluster:
+        cluster.create(_TEMPLATE)
+        made = engine(cluster.url(_TEMPLATE))
+        schema.upgrade(made)
+        made.dispose()
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database with our schema, of each kind in turn."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'test.db'}"
+        schema.upgrade(engine(url))
+        yield url
+        engine(url).dispose()
+        return
+    cluster: servers.PostgresCluster = request.getfixturevalue("postgres")
+    name = f"test_{next(_numbers)}"
+    cluster.create(name, _TEMPLATE)
+    yield cluster.url(name)
+    engine(cluster.url(name)).dispose()
+    cluster.drop(name)
+
+
+@pytest.fixture
+def database(database_url: str) -> Engine:
+    """An empty database with our schema, of each kind in turn."""
+    return engine(database_url)
+
+
+@pytest.fixture
+def broker() -> Iterator[servers.Valkey]:
+    """A Valkey server of the test's own."""
+    with servers.valkey() as server:
+        yield server

@@ -1,0 +1,1 @@
+"""Answers the bell: claims a job, runs it, records what it left behind."""

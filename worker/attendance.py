@@ -1,0 +1,171 @@
+"""Watching a job while the runner runs it: its lease, its clocks, and who wants it to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from db import jobs
+from db.errors import LeaseLost
+from db.job_records import Progress
+from db.jobs import Lease
+from db.layout import attempt_address
+from db.settings import Settings
+from worker.runner_process import RunnerDied, RunnerProcess
+from worker.wire import Advanced, Broke, Done, Halted, Run, Stop
+
+log = logging.getLogger(__name__)
+
+# How long to wait for the runner's next word before looking at the clocks.
+_LISTEN_S = 0.2
+_WEIGH_EVERY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The job stopped because somebody wanted it cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """The job stopped because its worker was told to."""
+
+
+End = Done | Broke | Cancelled | HandedBack
+
+
+class Attendance:
+    """One attempt at one job, from handing it to the runner to its end."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        config: Settings,
+        lease: Lease,
+        runner: RunnerProcess,
+        stopping: threading.Event,
+    ) -> None:
+        self.runner = runner
+        self._engine = engine
+        self._config = config
+        self._lease = lease
+        self._stopping = stopping
+        moment = time.monotonic()
+        self.lease_ends = moment + config.lease_s
+        self._deadline = moment + config.deadline_s
+        self._beat_at = moment
+        self._weighed_at = moment
+        self._advanced_at = moment
+        self._unwritten: Progress | None = None
+        self._cancel_wanted = False
+        self._told_to_stop_at: float | None = None
+
+    def wait(self) -> End:
+        """Hand the job to the runner and wait for its end.
+
+        A runner that outruns a clock, grows too large or ignores a request to stop is killed.
+
+        Raises:
+            LeaseLost: the lease was taken, or could not be renewed before it ended.
+        """
+        try:
+            self._hand_over()
+            while True:
+                message = self.runner.receive(_LISTEN_S)
+                match message:
+                    case Done() | Broke():
+                        return message
+                    case Halted():
+                        return self._stopped()
+                    case Advanced():
+                        self._advanced_at = time.monotonic()
+                        self._unwritten = Progress(
+                            message.done, message.total, message.unit, message.note
+                        )
+                self._renew()
+                self._pass_on_stop()
+                if end := self._overdue(time.monotonic()):
+                    self.runner.kill()
+                    return end
+        except ValidationError as error:
+            # Rows can be edited by hand: what is no valid spec will not become one.
+            return Broke(
+                error=f"the spec is not valid: {error.errors(include_url=False)[0]['msg']}",
+                traceback=str(error),
+                permanent=True,
+            )
+        except RunnerDied as died:
+            return Broke(error=str(died), traceback=died.last_words or None)
+
+    def _hand_over(self) -> None:
+        job = self._lease.job
+        self.runner.jobs_run += 1
+        self.runner.send(
+            Run(
+                job_id=job.id,
+                attempt=job.attempt,
+                spec=job.parsed_spec,
+                home=str(self._config.home),
+                folder=str(self._config.home / attempt_address(job.id, job.attempt)),
+                roots=tuple(map(str, self._config.root_paths)),
+            )
+        )
+
+    def _renew(self) -> None:
+        """Renew the lease, and write progress, if it is time to."""
+        moment = time.monotonic()
+        every_s = self._config.heartbeat_s
+        if self._unwritten is not None:
+            every_s = min(every_s, self._config.progress_s)
+        if moment - self._beat_at < every_s:
+            return
+        try:
+            with self._engine.begin() as tx:
+                wish = jobs.heartbeat(tx, self._lease, self._config.lease_s, self._unwritten)
+        except OperationalError as error:
+            if moment > self.lease_ends:
+                raise LeaseLost("the lease could not be renewed before it ended") from error
+            log.warning("the lease could not be renewed, trying again: %s", error.orig)
+            # Not at once: a refused connection answers in no time.
+            self._beat_at = moment - every_s + self._config.progress_s
+            return
+        self._cancel_wanted = wish
+        self._unwritten = None
+        self._beat_at = moment
+        self.lease_ends = moment + self._config.lease_s
+
+    def _pass_on_stop(self) -> None:
+        if self._told_to_stop_at is None and (self._cancel_wanted or self._stopping.is_set()):
+            self._told_to_stop_at = time.monotonic()
+            self.runner.send(Stop())
+
+    def _overdue(self, moment: float) -> End | None:
+        """The end of a job whose runner must be killed now."""
+        config = self._config
+        if (
+            self._told_to_stop_at is not None
+            and moment - self._told_to_stop_at > config.stop_grace_s
+        ):
+            log.warning("job %d did not stop in time: killing its runner", self._lease.job.id)
+            return self._stopped()
+        if moment > self._deadline:
+            return Broke(error=f"the job ran longer than its deadline of {config.deadline_s:g} s")
+        if moment - self._advanced_at > config.stall_timeout_s:
+            return Broke(error=f"the job made no progress for {config.stall_timeout_s:g} s")
+        if moment - self._weighed_at > _WEIGH_EVERY_S:
+            self._weighed_at = moment
+            if (used := self.runner.memory_mb) > config.runner_memory_mb:
+                return Broke(
+                    error=f"the runner used {used:.0f} MiB of memory, more than the limit of "
+                    f"{config.runner_memory_mb} MiB (NIGHTSHELF_RUNNER_MEMORY_MB)"
+                )
+        return None
+
+    def _stopped(self) -> Cancelled | HandedBack:
+        return Cancelled() if self._cancel_wanted else HandedBack()

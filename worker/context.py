@@ -1,0 +1,65 @@
+"""What a job may ask of the one who runs it: where to write, and whether to go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from db.errors import Stopped
+from db.job_records import Progress
+
+# Often enough to look alive, seldom enough to cost nothing.
+_REPORT_EVERY_S = 0.25
+
+
+def _nobody_listens(progress: Progress) -> None:
+    return None
+
+
+def _nobody_stops() -> bool:
+    return False
+
+
+@dataclass(slots=True)
+class Context:
+    """The surroundings of one job; in a notebook, `Context(home, folder)` is enough.
+
+    Attributes:
+        home: where models and detections are kept.
+        folder: where the job writes its files; it exists.
+        device: `cpu`, `cuda:0`.
+        roots: folders that inputs must lie under, symbolic links resolved.
+        report: called with the progress, a few times a second.
+        stop_wanted: asked at every checkpoint.
+    """
+
+    home: Path
+    folder: Path
+    device: str = "cpu"
+    roots: tuple[Path, ...] = (Path("/"),)
+    report: Callable[[Progress], None] = _nobody_listens
+    stop_wanted: Callable[[], bool] = _nobody_stops
+    _reported_at: float = field(default=float("-inf"), init=False)
+
+    def checkpoint(self) -> None:
+        """A point at which the job can be stopped without harm.
+
+        Raises:
+            Stopped: somebody wants it to.
+        """
+        if self.stop_wanted():
+            raise Stopped
+
+    def advance(self, done: float, total: float | None, unit: str, note: str | None = None) -> None:
+        """Say how far the job is; a checkpoint as well.
+
+        Raises:
+            Stopped: somebody wants the job to stop.
+        """
+        self.checkpoint()
+        moment = time.monotonic()
+        if moment - self._reported_at >= _REPORT_EVERY_S or done == total:
+            self._reported_at = moment
+            self.report(Progress(done, total, unit, note))

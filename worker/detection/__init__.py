@@ -1,0 +1,1 @@
+"""What was seen in a frame, and the backends that see it."""

@@ -1,0 +1,186 @@
+"""The one place that runs a job: claim it, have the runner run it, record what came of it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from db import jobs, queue, results
+from db.errors import LeaseLost, NightshelfError, PermanentError, Unreachable
+from db.jobs import Claimant, Lease
+from db.layout import attempt_address, job_address
+from db.settings import Settings
+from worker.attendance import Attendance, Cancelled, HandedBack
+from worker.runner_process import RunnerProcess
+from worker.wire import Broke, Done
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_RETRY_S = 1.0
+
+
+class JobFailed(NightshelfError):
+    """The attempt at the job failed; the reason is recorded. Raised for Flower to show."""
+
+
+class Execution:
+    """Runs jobs for one worker process, one at a time."""
+
+    def __init__(self, engine: Engine, config: Settings, claimant: Claimant) -> None:
+        self._engine = engine
+        self._config = config
+        self._claimant = claimant
+        self._runner: RunnerProcess | None = None
+        self.stopping = threading.Event()
+
+    def run(self, job_id: int) -> bool:
+        """Run a job, if it is to be had.
+
+        Returns:
+            False if there was nothing to do: somebody else has the job, or it is over.
+
+        Raises:
+            JobFailed: the attempt failed, and that is recorded.
+        """
+        if self.stopping.is_set():
+            return False
+        with self._engine.begin() as tx:
+            lease = jobs.claim(tx, job_id, self._claimant, self._config.lease_s)
+        if lease is None:
+            return False
+        log.info("job %d: attempt %d begins: %s", job_id, lease.job.attempt, lease.job.label)
+        self._remove_earlier_attempts(lease)
+        attendance = Attendance(
+            self._engine, self._config, lease, self._fit_runner(), self.stopping
+        )
+        folder = self._config.home / attempt_address(job_id, lease.job.attempt)
+        try:
+            return self._record(lease, attendance)
+        except LeaseLost as error:
+            log.warning("job %d: %s", job_id, error)
+            attendance.runner.kill()
+            shutil.rmtree(folder, ignore_errors=True)
+            return False
+        finally:
+            self._retire_runner()
+            self._ring_next()
+
+    def _record(self, lease: Lease, attendance: Attendance) -> bool:
+        """Wait for the job to end and write how it did, in one transaction each."""
+        folder = self._config.home / attempt_address(lease.job.id, lease.job.attempt)
+        end = attendance.wait()
+        if isinstance(end, Done):
+            end = self._finish(lease, attendance, end)
+        if isinstance(end, Done):
+            log.info("job %d: succeeded", lease.job.id)
+            return True
+        shutil.rmtree(folder, ignore_errors=True)
+        _remove_if_empty(folder.parent)
+        match end:
+            case Cancelled():
+                self._persist(attendance, lambda tx: jobs.end_cancelled(tx, lease))
+                log.info("job %d: cancelled", lease.job.id)
+                return True
+            case HandedBack():
+                self._persist(attendance, lambda tx: jobs.hand_back(tx, lease))
+                log.info("job %d: handed back", lease.job.id)
+                return True
+            case Broke() as broke:
+                job = self._persist(
+                    attendance,
+                    lambda tx: jobs.fail(
+                        tx,
+                        lease,
+                        broke.error,
+                        broke.traceback,
+                        permanent=broke.permanent,
+                        backoff_s=self._config.retry_backoff_s,
+                    ),
+                )
+                log.error("job %d: attempt failed (now %s): %s", job.id, job.state, broke.error)
+                raise JobFailed(broke.error)
+
+    def _finish(self, lease: Lease, attendance: Attendance, done: Done) -> Done | Broke:
+        def write(tx: Connection) -> None:
+            jobs.finish(tx, lease)
+            results.write(tx, lease.job, done.result)
+
+        try:
+            self._persist(attendance, write)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            # What was found cannot be written: that is a failure of the attempt like any other.
+            return Broke(
+                error=f"the results could not be written: {error}",
+                traceback=traceback.format_exc(),
+                permanent=isinstance(error, PermanentError),
+            )
+        return done
+
+    def _persist(self, attendance: Attendance, write: Callable[[Connection], T]) -> T:
+        """Write in one transaction; while the database is away, try again until the lease ends."""
+        while True:
+            try:
+                with self._engine.begin() as tx:
+                    return write(tx)
+            except OperationalError as error:
+                if time.monotonic() > attendance.lease_ends:
+                    raise LeaseLost("the database did not answer until the lease ended") from error
+                log.warning("the database does not answer, trying again: %s", error.orig)
+                time.sleep(_RETRY_S)
+
+    def _fit_runner(self) -> RunnerProcess:
+        if self._runner is None or not self._runner.alive:
+            self.close()
+            self._runner = RunnerProcess(self._config.device, self._config.home)
+        return self._runner
+
+    def _retire_runner(self) -> None:
+        """Replace a runner that died, has run many jobs, or has grown: before the next job."""
+        runner = self._runner
+        if runner is not None and (
+            not runner.alive
+            or runner.jobs_run >= self._config.runner_max_jobs
+            or runner.memory_mb > self._config.runner_memory_mb / 2
+        ):
+            self.close()
+
+    def close(self) -> None:
+        """End the runner."""
+        if self._runner is not None:
+            self._runner.kill()
+            self._runner = None
+
+    def _ring_next(self) -> None:
+        try:
+            queue.ring_due(self._engine, self._config)
+        except (Unreachable, DBAPIError) as error:
+            log.warning("the next job was not rung for; the reconciler will: %s", error)
+
+    def _remove_earlier_attempts(self, lease: Lease) -> None:
+        """Remove what attempts that were killed left behind: no row points to it."""
+        folder: Path = self._config.home / job_address(lease.job.id)
+        for number in range(1, lease.job.attempt):
+            shutil.rmtree(
+                self._config.home / attempt_address(lease.job.id, number), ignore_errors=True
+            )
+        _remove_if_empty(folder)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return

@@ -1,0 +1,63 @@
+"""One Celery task per job kind, each a line: what runs a job is `worker.execution`."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import Any
+
+from celery import signals
+from celery.exceptions import Ignore
+
+from db.dialect import engine
+from db.jobs import Claimant
+from db.queue import app
+from db.settings import settings
+from worker.execution import Execution
+
+_executions: list[Execution] = []
+
+
+@signals.setup_logging.connect
+def _log_to_stderr(**_: Any) -> None:
+    logging.basicConfig(
+        level=settings().log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+@signals.worker_init.connect
+def _begin(sender: Any, **_: Any) -> None:
+    """Become a claimant under the name that the supervisor gave: new at every start."""
+    config = settings()
+    claimant = Claimant(sender.hostname, socket.gethostname(), config.device)
+    _executions.append(Execution(engine(config.database), config, claimant))
+
+
+@signals.worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    """Tell the job that runs to stop at its next checkpoint."""
+    for execution in _executions:
+        execution.stopping.set()
+
+
+@signals.worker_shutdown.connect
+def _end(**_: Any) -> None:
+    for execution in _executions:
+        execution.close()
+
+
+def _run(job_id: int) -> None:
+    if not _executions[0].run(job_id):
+        raise Ignore  # a surplus message: Flower must not show it as a success
+
+
+@app.task(name="nightshelf.track")  # type: ignore[untyped-decorator]
+def track(job_id: int) -> None:
+    """Detect and track the products in a video."""
+    _run(job_id)
+
+
+@app.task(name="nightshelf.register")  # type: ignore[untyped-decorator]
+def register(job_id: int) -> None:
+    """Register a checkpoint."""
+    _run(job_id)
