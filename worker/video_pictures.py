@@ -1,0 +1,106 @@
+"""Decode the pictures of an opened video, in order of presentation, past whatever is damaged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from threading import Lock
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+# Each decoder thread works on a picture of its own; beyond a few, a detector cannot keep up.
+_THREADS = min(4, os.cpu_count() or 1)
+
+
+class Pictures:
+    """The decoded pictures of one video stream, still in the codec's own pixel format.
+
+    A packet that cannot be decoded is counted and passed over. The packet at which a file was cut
+    off is left out, since half a picture shows half grey. With frame threads PyAV 18 also loses
+    the last few pictures where one of the last few packets is damaged: it cannot resume draining
+    the decoder after an error.
+
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._undecodable = 0
+        self._faulty = 0
+        self._stopped_by: str | None = None
+        self._container = container
+        self._stream = stream
+        self._closed = False
+        # Closing frees what a thread that reads ahead may be using: one at a time.
+        self._lock = Lock()
+        stream.thread_type = "AUTO"
+        stream.thread_count = _THREADS
+        self._decoded = self._decode()
+
+    @property
+    def damage(self) -> list[str]:
+        """What disturbed or stopped the decoding so far, a few words each."""
+        notes = []
+        if self._undecodable:
+            notes.append(f"packets that could not be decoded: {self._undecodable}")
+        if self._faulty:
+            notes.append(f"frames decoded with errors: {self._faulty}")
+        if self._stopped_by is not None:
+            notes.append(self._stopped_by)
+        return notes
+
+    def next(self) -> VideoFrame | None:
+        """The next picture, None after the last.
+
+        Raises:
+            OSError: the file could not be read on; trying again may help.
+            ValueError: the pictures were closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise ValueError("the video is closed")
+            return next(self._decoded, None)
+
+    def close(self) -> None:
+        """Let go of the file and the decoder; a second time does nothing."""
+        with self._lock:
+            self._closed = True
+            self._decoded.close()
+            self._container.close()
+
+    def _decode(self) -> Generator[VideoFrame]:
+        for packet in self._packets():
+            yield from self._pictures_in(packet)
+        yield from self._pictures_in(None)
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        held: Packet[VideoStream] | None = None
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size == 0:
+                    continue  # to the decoder an empty packet would mean the end
+                if held is not None:
+                    yield held
+                held = packet
+        except av.FFmpegError as error:
+            if isinstance(error, OSError | MemoryError):
+                raise
+            self._stopped_by = f"reading stopped before the end ({error.strerror})"
+        if held is not None and held.is_corrupt:
+            self._stopped_by = "the file ends in the middle of a frame"
+        elif held is not None:
+            yield held
+
+    def _pictures_in(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
+        """What `packet` completes; what the decoder still holds, for None."""
+        try:
+            pictures = self._stream.decode(packet)
+        except av.FFmpegError as error:
+            if isinstance(error, MemoryError):
+                raise
+            self._undecodable += 1
+            return []
+        self._faulty += sum(picture.is_corrupt for picture in pictures)
+        return pictures
