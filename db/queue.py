@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
@@ -32,11 +32,16 @@ QUEUES = tuple(
 )
 
 
+def _queue(name: str) -> Queue:
+    # With an exchange of its own: on a shared one a message would reach every queue.
+    return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
+
+
 def make_app(config: Settings) -> Celery:
     """The Celery application for these settings; nothing connects yet."""
     app = Celery("nightshelf", broker=config.broker)
     app.conf.update(
-        task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]
+        task_queues=[_queue(name) for name in QUEUES],
         task_default_queue=QUEUES[-1],
         task_create_missing_queues=False,
         task_serializer="json",

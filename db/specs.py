@@ -69,7 +69,7 @@ class TrackerOptions(BaseModel):
         0.7, gt=0, description="a detection further than this from a track is not matched to it"
     )
     hit_counter_max: int = Field(
-        15, ge=1, description="how many frames a track outlives its last detection"
+        30, ge=1, description="how many frames a track outlives its last detection"
     )
     initialization_delay: int = Field(
         7, ge=0, description="how many frames a track must be seen before it counts"

@@ -107,12 +107,15 @@ def print_table(
 ) -> None:
     """Print rows under their column names: numbers to the right, as they are read."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    rows = list(rows)
     cells = [[_cell(value) for value in row] for row in rows]
     values = list(zip(*cells, strict=True)) if cells else []
     for position, column in enumerate(columns):
         numeric = bool(values) and all(_is_number(cell) for cell in values[position])
+        # Where the terminal is narrow, words are folded and numbers and times are not.
+        whole = numeric or any(isinstance(row[position], datetime) for row in rows)
         table.add_column(
-            column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=whole
         )
     for cell in cells:
         table.add_row(*cell)
@@ -126,7 +129,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, datetime):
-        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return value.astimezone().strftime("%Y-%m-%d %H:%M")
     text = str(value)
     return f"[{_COLOURS[text]}]{text}[/]" if text in _COLOURS else text.replace("[", "\\[")
 
@@ -149,8 +152,11 @@ def reading_progress(paths_total_bytes: int) -> Iterator[Any]:
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         task = bar.add_task("reading", total=paths_total_bytes)
 
-        def advance(path: Path, read: int) -> None:
-            bar.update(task, advance=read, description=path.name)
+        read: dict[Path, int] = {}
+
+        def advance(path: Path, done: int) -> None:
+            read[path] = done
+            bar.update(task, completed=sum(read.values()), description=path.name)
 
         yield advance
 

@@ -32,15 +32,17 @@ class Sight:
 
 @dataclass
 class _Speedometer:
-    """Speed between the first and the last progress of an attempt that was seen."""
+    """Speed between the first and the last progress that was seen of a stage of an attempt."""
 
-    _first: dict[tuple[int, int], tuple[float, float]] = field(default_factory=dict)
+    _first: dict[tuple[int, int, str | None], tuple[float, float]] = field(default_factory=dict)
 
     def look(self, job: Job) -> Sight:
         if job.state is not State.RUNNING or job.progress_at is None or not job.progress_done:
             return Sight(job)
         moment = job.progress_at.timestamp()
-        done, since = self._first.setdefault((job.id, job.attempt), (job.progress_done, moment))
+        done, since = self._first.setdefault(
+            (job.id, job.attempt, job.progress_note), (job.progress_done, moment)
+        )
         if moment <= since or job.progress_done <= done:
             return Sight(job)
         per_s = (job.progress_done - done) / (moment - since)

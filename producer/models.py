@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from db.files import sha256_of
 from sqlalchemy import Connection, select
 
 from db.dialect import reading
 from db.errors import ModelError
+from db.files import sha256_of
 from db.results import refuse_other
 from db.settings import settings
 from db.specs import Priority, RegisterSpec

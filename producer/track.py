@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-from db.files import sha256_of
-
 from db.errors import ModelError, UsageError
+from db.files import sha256_of
 from db.settings import settings
 from db.specs import Priority, TrackerOptions, TrackSpec
 from producer.enqueue import Enqueued, enqueue, validated
@@ -16,10 +16,10 @@ from producer.inputs import find_videos
 from producer.models import Model, model
 
 Reading = Callable[[Path, int], None]
-"""Called with a file and the bytes of it that were read since the last call."""
+"""Called with a file and the bytes of it that were read so far."""
 
 
-def _silent(path: Path, read: int) -> None:
+def _silent(path: Path, done: int) -> None:
     return None
 
 
@@ -83,7 +83,7 @@ def track(
         spec.model_copy(
             update={
                 "video": str(path),
-                "video_sha256": sha256_of(path, lambda read, path=path: on_read(path, read)),
+                "video_sha256": sha256_of(path, partial(on_read, path)),
             }
         )
         for path in found

@@ -89,7 +89,7 @@ class RunnerProcess:
         try:
             runner = psutil.Process(self.pid)
             family = [runner, *runner.children(recursive=True)]
-            return sum(process.memory_info().rss for process in family) / 2**20
+            return float(sum(process.memory_info().rss for process in family)) / 2**20
         except psutil.NoSuchProcess:
             return 0.0
 

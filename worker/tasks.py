@@ -18,14 +18,14 @@ from worker.execution import Execution
 _executions: list[Execution] = []
 
 
-@signals.setup_logging.connect
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _log_to_stderr(**_: Any) -> None:
     logging.basicConfig(
         level=settings().log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
 
 
-@signals.worker_init.connect
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _begin(sender: Any, **_: Any) -> None:
     """Become a claimant under the name that the supervisor gave: new at every start."""
     config = settings()
@@ -33,14 +33,14 @@ def _begin(sender: Any, **_: Any) -> None:
     _executions.append(Execution(engine(config.database), config, claimant))
 
 
-@signals.worker_shutting_down.connect
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop(**_: Any) -> None:
     """Tell the job that runs to stop at its next checkpoint."""
     for execution in _executions:
         execution.stopping.set()
 
 
-@signals.worker_shutdown.connect
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _end(**_: Any) -> None:
     for execution in _executions:
         execution.close()

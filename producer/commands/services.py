@@ -33,7 +33,8 @@ def up(
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for wanted in (signal.SIGTERM, signal.SIGINT):  # a shell's `&` has SIGINT ignored
+        signal.signal(wanted, interrupt)
     config = settings()
     with Embedded(config, with_flower=with_flower) as embedded:
         console.stdout.print(f"Nightshelf is up in {config.home} (log: {embedded.log_file.name}).")
