@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -202,7 +202,15 @@ def finish(tx: Connection, lease: Lease) -> None:
     Raises:
         LeaseLost: the job is no longer ours.
     """
-    job = _change_ours(tx, lease, state=State.SUCCEEDED, ended_at=now(), error=None, **_NO_LEASE)
+    job = _change_ours(
+        tx,
+        lease,
+        state=State.SUCCEEDED,
+        ended_at=now(),
+        error=None,
+        progress_done=func.coalesce(JobRow.progress_total, JobRow.progress_done),
+        **_NO_LEASE,
+    )
     _end_attempt(tx, job, Outcome.SUCCEEDED)
     _count_down(tx, job)
 

@@ -1,7 +1,7 @@
 """The bell: the Celery application, and `ring`, which tells the workers that a job is there.
 
 A message carries a job's id and nothing else. Losing one loses no work and sending it twice does
-none twice: see DESIGN's "What Redis is trusted with: nothing" in docs/architecture.md.
+none twice: docs/jobs.md says why that has to be so.
 """
 
 from __future__ import annotations

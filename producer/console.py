@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from producer.enqueue import Enqueued
     from producer.follow import Sight
     from producer.jobs import JobDetails
+    from producer.report import Report
 
-stdout = Console(highlight=False)
+# A pipe has no width: what is read by a program must not be folded.
+stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
 stderr = Console(stderr=True, highlight=False)
 
 _NOTHING = "-"
@@ -75,17 +77,19 @@ def print_broker_away(reason: str) -> None:
     )
 
 
-def print_summary(title: str, values: dict[str, Any]) -> None:
-    """Print one row as names and values, one below the other."""
-    print_table((title, ""), values.items())
-    typer.echo()
+def print_report(report: Report) -> None:
+    """Print what sums a report up, and then its rows."""
+    for title, values in report.summaries.items():
+        print_table((title, ""), values.items())
+        typer.echo()
+    print_table(report.rows.columns, report.rows.rows)
 
 
 def print_details(details: JobDetails) -> None:
     """Print a job with its attempts, children and files."""
     values = job_dict(details.job)
     spec = values.pop("spec")
-    print_table(("job", ""), [(key, value) for key, value in values.items() if value is not None])
+    print_table(("job", ""), [(key, value) for key, value in values.items() if value])
     typer.echo()
     print_table(("spec", ""), spec.items())
     columns = ("attempt", "outcome", "worker", "started_at", "ended_at", "error")
@@ -114,13 +118,14 @@ def print_table(
         numeric = bool(values) and all(_is_number(cell) for cell in values[position])
         # Where the terminal is narrow, words are folded and numbers and times are not.
         whole = numeric or any(isinstance(row[position], datetime) for row in rows)
+        # Names are those of SQL; a terminal has them on two lines, to be narrow.
+        name = column.replace("_", "\n", 1) if stdout.is_terminal else column
         table.add_column(
-            column, justify="right" if numeric else "left", overflow="fold", no_wrap=whole
+            name, justify="right" if numeric else "left", overflow="fold", no_wrap=whole
         )
     for cell in cells:
         table.add_row(*cell)
-    # A pipe has no width: what is read by a program must not be folded.
-    stdout.print(table, width=None if stdout.is_terminal else 10_000, crop=False)
+    stdout.print(table)
 
 
 def _cell(value: Any) -> str:

@@ -65,6 +65,4 @@ def _print(
         found.write_parquet(parquet)
         typer.echo(f"{len(found.rows.rows)} rows written to {parquet}", err=True)
     else:
-        for title, values in found.summaries.items():
-            console.print_summary(title, values)
-        console.print_table(found.rows.columns, found.rows.rows, title=f"\n{name}")
+        console.print_report(found)

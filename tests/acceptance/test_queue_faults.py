@@ -1,0 +1,71 @@
+"""Losing messages loses no work; cancelling stops it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from db.states import State
+from tests.deployment import WEIGHTS, Deployment, deployment
+from tests.servers import Valkey
+
+
+def enqueue(deployed: Deployment, clip: Path, *options: str) -> int:
+    [job] = deployed.cli_json("track", str(clip), "--model", "products", *options)
+    return int(job["id"])
+
+
+def test_a_broker_that_is_emptied_loses_no_job(
+    home: Path, database_url: str, broker: Valkey, clip: Path
+) -> None:
+    with deployment(home, database_url, broker.url) as made:
+        worker = made.start("worker")
+        made.cli("models", "add", str(WEIGHTS), "--name", "products")
+        worker.terminate()
+        worker.wait(30)
+        jobs = [enqueue(made, clip, "--distance-threshold", f"0.{n}") for n in range(5, 9)]
+        with broker.client() as client:
+            assert client.llen("nightshelf.gpu.normal") == 4
+            client.flushall()
+        made.start("worker")
+        made.start("reconcile")
+        made.until_over(*jobs)
+        assert {made.job(job).state for job in jobs} == {State.SUCCEEDED}
+        assert [made.outcomes(job) for job in jobs] == [["succeeded"]] * 4
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_job_recorded_while_the_broker_is_away_starts_when_it_is_back(
+    deployed: Deployment, broker: Valkey, clip: Path
+) -> None:
+    broker.stop()
+    said = deployed.cli("track", str(clip), "--model", "products")
+    assert "queued" in said
+    assert "The jobs are recorded, and start when it is back." in said
+    [job] = deployed.cli_json("jobs", "list", "--kind", "track")
+    broker.start()
+    deployed.until_over(job["id"])
+    assert deployed.outcomes(job["id"]) == ["succeeded"]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_cancelling_stops_a_running_job_and_a_queued_one_never_starts(
+    deployed: Deployment, clip: Path
+) -> None:
+    running = enqueue(deployed, clip)
+    queued = enqueue(deployed, clip, "--stride", "2")
+    deployed.until_under_way(running)
+    assert "is cancelled" in deployed.cli("jobs", "cancel", str(queued))
+    assert "was told to stop" in deployed.cli("jobs", "cancel", str(running))
+    deployed.until_over(running)
+    assert deployed.job(running).state is State.CANCELLED
+    assert deployed.outcomes(running) == ["cancelled"]
+    assert deployed.outcomes(queued) == []
+    assert not (deployed.home / "jobs" / str(running)).exists(), "no half result is left"
+    assert "over already" in deployed.cli("jobs", "cancel", str(running), code=1)
+
+    deployed.cli("jobs", "retry", str(queued))
+    deployed.until_over(queued)
+    assert deployed.job(queued).state is State.SUCCEEDED
+    assert "3" in deployed.cli("jobs", "watch", str(running), code=3)

@@ -1,0 +1,22 @@
+"""Whether a file that a spec names may be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from db.errors import UsageError
+
+
+def allowed_file(path: Path, roots: Sequence[Path]) -> Path:
+    """The regular file that `path` leads to, symbolic links resolved.
+
+    Raises:
+        UsageError: there is none, or it lies outside the roots.
+    """
+    resolved = path.resolve()
+    if not resolved.is_file():
+        raise UsageError(f"no such file: {path}")
+    if not any(resolved.is_relative_to(root) for root in roots):
+        raise UsageError(f"{path} lies outside the allowed folders (NIGHTSHELF_ROOTS)")
+    return resolved

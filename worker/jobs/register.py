@@ -1,0 +1,58 @@
+"""Open a checkpoint, see what it is, and keep it under its content."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from db.errors import ModelError
+from db.files import sha256_of
+from db.layout import model_address
+from db.results import RegisterResult
+from db.specs import RegisterSpec
+from worker.checkpoint import inspect
+from worker.context import Context
+from worker.inputs import allowed_file
+
+
+def run(spec: RegisterSpec, context: Context) -> RegisterResult:
+    """Keep a checkpoint, if it is one of YOLOv8 detection.
+
+    The copy that is opened is the one that is kept: the file that was named may change meanwhile.
+
+    Raises:
+        ModelError: it is no such checkpoint, or it has changed since it was enqueued.
+        UsageError: the file is gone.
+        Stopped: the job was told to stop.
+    """
+    source = allowed_file(Path(spec.weights), context.roots)
+    context.advance(0, 3, "steps", "copying")
+    copy = context.folder / "weights.pt"
+    shutil.copyfile(source, copy)
+    if (found := sha256_of(copy)) != spec.weights_sha256:
+        raise ModelError(
+            f"{source} has changed since it was enqueued (sha256 {found[:12]}, not "
+            f"{spec.weights_sha256[:12]}): add it again"
+        )
+    context.advance(1, 3, "steps", "opening")
+    checkpoint = inspect(copy)
+    context.advance(2, 3, "steps", "keeping")
+    _keep(copy, context.home / model_address(spec.weights_sha256))
+    context.advance(3, 3, "steps", "keeping")
+    return RegisterResult(
+        task=checkpoint.task,
+        architecture=checkpoint.architecture,
+        class_names=checkpoint.class_names,
+        parameters=checkpoint.parameters,
+        size_bytes=checkpoint.size_bytes,
+    )
+
+
+def _keep(copy: Path, target: Path) -> None:
+    """Move the copy to its place, whole and on the disk."""
+    with copy.open("rb") as file:
+        os.fsync(file.fileno())
+    copy.chmod(0o444)  # nothing writes to it again: its name is its content
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copy.replace(target)

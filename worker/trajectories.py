@@ -1,0 +1,106 @@
+"""The trajectories of a job: one row per matched detection, in frame order, as Parquet."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import polars as pl
+
+from worker.track_statistics import Observation
+
+_SCHEMA = pl.Schema(
+    {
+        "track": pl.Int64,
+        "frame": pl.Int64,
+        "time_s": pl.Float64,
+        "x1": pl.Float32,
+        "y1": pl.Float32,
+        "x2": pl.Float32,
+        "y2": pl.Float32,
+        "confidence": pl.Float32,
+        "class": pl.String,
+    }
+)
+
+# Some MB at a time: memory does not grow with the length of the video.
+_ROWS_AT_ONCE = 50_000
+
+
+class TrajectoryWriter:
+    """Writes the trajectories of one job to `path`, which appears when the `with` ends well.
+
+    Columns: `track`, `frame` (from 0), `time_s`, `x1`, `y1`, `x2`, `y2` in pixels of the source
+    frame, `confidence`, and `class`, that of the single detection: the track's own is voted.
+    """
+
+    def __init__(self, path: Path, class_names: Mapping[int, str]) -> None:
+        self._path = path
+        self._class_names = class_names
+        self._parts = path.with_name(f".{path.name}.parts")
+        self._written = 0
+        self._rows: list[tuple[Any, ...]] = []
+
+    def __enter__(self) -> Self:
+        self._parts.mkdir()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._write_part()
+                # Polars cannot append to a Parquet file, but it streams many into one.
+                joined = self._parts / "joined"
+                pl.scan_parquet(self._parts / "*.parquet").sink_parquet(joined)
+                joined.replace(self._path)
+        finally:
+            shutil.rmtree(self._parts, ignore_errors=True)
+
+    def add(self, observations: Iterable[Observation]) -> None:
+        """Add observations that come after all those added before."""
+        self._rows.extend(
+            (
+                one.track,
+                one.frame,
+                one.time_s,
+                *one.xyxy,
+                one.confidence,
+                self._class_names[one.class_id],
+            )
+            for one in observations
+        )
+        if len(self._rows) >= _ROWS_AT_ONCE:
+            self._write_part()
+
+    def _write_part(self) -> None:
+        table = pl.DataFrame(self._rows, schema=_SCHEMA, orient="row")
+        table.write_parquet(self._parts / f"{self._written:06}.parquet")
+        self._written += 1
+        self._rows.clear()
+
+
+def read_frames(path: Path) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Frame by frame, in order, the rows of a trajectories file; frames without any are absent."""
+    for frame, rows in groupby(_rows(path), key=itemgetter("frame")):
+        yield frame, list(rows)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    table = pl.scan_parquet(path)
+    offset = 0
+    while True:
+        batch = table.slice(offset, _ROWS_AT_ONCE).collect()
+        if batch.is_empty():
+            return
+        yield from batch.iter_rows(named=True)
+        offset += len(batch)
