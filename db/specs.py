@@ -62,8 +62,8 @@ class TrackerOptions(BaseModel):
 
     distance_function: Literal["iou", "euclidean"] = Field(
         "iou",
-        description="`iou` is 1 - IoU of the boxes (0 to 1); `euclidean` is the mean distance of "
-        "their corners, in pixels.",
+        description="`iou` is 1 - IoU of the boxes (0 to 1); `euclidean` is the length of the difference "
+        "of (x1, y1, x2, y2), in pixels: a box that moves by d is 1.41 d away.",
     )
     distance_threshold: float = Field(
         0.7, gt=0, description="a detection further than this from a track is not matched to it"
@@ -108,6 +108,15 @@ class TrackSpec(Spec):
     device: str | None = Field(None, description="`cpu`, `cuda:0`; the worker's own if None")
     tracker: TrackerOptions = TrackerOptions()
     annotate: bool = Field(False, description="write an H.264 video with the tracks drawn")
+
+    @model_validator(mode="after")
+    def _tracks_outlive_the_stride(self) -> TrackSpec:
+        if self.stride > self.tracker.hit_counter_max:
+            raise ValueError(
+                f"with a stride of {self.stride}, hit_counter_max must be at least {self.stride}, "
+                f"not {self.tracker.hit_counter_max}, or tracks end between two frames looked at"
+            )
+        return self
 
     @property
     def label(self) -> str:
