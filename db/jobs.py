@@ -277,7 +277,7 @@ def cancel(tx: Connection, job_id: int) -> Job:
         tx, and_(JobRow.id == job_id, JobRow.state == State.RUNNING), cancel_requested=True
     )
     if told is None:
-        raise UsageError(f"job {job_id} is over already: it has {job.state}")
+        raise UsageError(f"job {job_id} is over already: it ended as {job.state}")
     return told
 
 
@@ -409,7 +409,7 @@ def _settle(tx: Connection, job: Job) -> Job:
             and_(JobRow.id == job.parent_id, JobRow.state == State.WAITING),
             state=State.FAILED,
             ended_at=now(),
-            error=f"its job {job.id} ({job.label}) has {job.state}{why}",
+            error=f"its job {job.id} ({job.label}) ended as {job.state}{why}",
         )
     return job
 

@@ -32,6 +32,14 @@ QUEUES = tuple(
 )
 
 
+_AWAY = (OperationalError, RedisError, OSError)
+
+
+def _away(error: BaseException) -> Unreachable:
+    # The error's own text may hold the address, and that a password.
+    return Unreachable(f"the broker does not answer: {type(error).__name__}")
+
+
 def _queue(name: str) -> Queue:
     # With an exchange of its own: on a shared one a message would reach every queue.
     return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
@@ -91,8 +99,22 @@ def ring(job: Job) -> None:
             retry=False,
             ignore_result=True,
         )
-    except (OperationalError, RedisError, OSError) as error:
-        raise Unreachable(f"the broker does not answer: {type(error).__name__}") from error
+    except _AWAY as error:
+        raise _away(error) from error
+
+
+def message_counts() -> dict[str, int]:
+    """How many messages each queue holds that no worker has taken yet.
+
+    Raises:
+        Unreachable: the broker does not answer.
+    """
+    try:
+        with app.pool.acquire(block=True) as connection:
+            redis = connection.default_channel.client
+            return {name: int(redis.llen(name)) for name in QUEUES}
+    except _AWAY as error:
+        raise _away(error) from error
 
 
 def ring_due(engine: Engine, config: Settings) -> list[Job]:
@@ -101,8 +123,9 @@ def ring_due(engine: Engine, config: Settings) -> list[Job]:
     Raises:
         Unreachable: the broker does not answer; the jobs will be rung for later.
     """
+    messages = message_counts()
     with engine.begin() as tx:
-        due = rings.to_ring(tx, config.ring_depth, config.ring_again_s)
+        due = rings.to_ring(tx, config.ring_depth, config.ring_again_s, messages)
     for position, job in enumerate(due):
         try:
             ring(job)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 
@@ -12,12 +12,28 @@ from db.states import State
 from db.tables import JobRow
 
 
-def to_ring(tx: Connection, ring_depth: int, ring_again_s: float) -> list[Job]:
+def to_ring(
+    tx: Connection, ring_depth: int, ring_again_s: float, messages: Mapping[str, int]
+) -> list[Job]:
     """Mark the jobs that a message is due for, and return them in the order to ring.
 
     Those are, per queue, the first by priority and id while fewer than `ring_depth` messages are
-    outstanding, and those whose message seems to be lost.
+    outstanding; and, where the broker holds fewer messages than are outstanding, those whose
+    message is older than `ring_again_s`: it may be the one that was lost. (A message may wait
+    longer than that for a busy worker, and must not be sent again and again meanwhile.)
+
+    Args:
+        tx: the transaction.
+        ring_depth: how many messages a queue may have.
+        ring_again_s: age of a message, in seconds, before it can be presumed lost.
+        messages: how many messages each queue of the broker holds.
     """
+    outstanding = tx.execute(
+        select(JobRow.queue, func.count())
+        .where(JobRow.state == State.QUEUED, JobRow.rung_at.is_not(None))
+        .group_by(JobRow.queue)
+    )
+    losing = [queue for queue, count in outstanding if count > messages.get(queue, 0)]
     queued = and_(
         JobRow.state == State.QUEUED,
         or_(JobRow.not_before.is_(None), JobRow.not_before <= now()),
@@ -25,6 +41,7 @@ def to_ring(tx: Connection, ring_depth: int, ring_again_s: float) -> list[Job]:
     ranked = (
         select(
             JobRow.id,
+            JobRow.queue,
             JobRow.rung_at,
             func.row_number()
             .over(
@@ -40,7 +57,7 @@ def to_ring(tx: Connection, ring_depth: int, ring_again_s: float) -> list[Job]:
     due = select(ranked.c.id).where(
         or_(
             and_(ranked.c.rung_at.is_(None), ranked.c.place <= ring_depth),
-            ranked.c.rung_at < now(-ring_again_s),
+            and_(ranked.c.queue.in_(losing), ranked.c.rung_at < now(-ring_again_s)),
         )
     )
     rows = tx.execute(

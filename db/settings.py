@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         30.0,
         gt=0,
         description="A queued job that nobody claimed for this long after its message was sent "
-        "is rung for again: the message may be lost.",
+        "is rung for again if the broker holds fewer messages than were sent: it may be lost.",
     )
     max_attempts: int = Field(
         3, ge=1, description="A job that failed this often, not by its input's fault, has failed."
@@ -106,9 +106,7 @@ class Settings(BaseSettings):
     runner_memory_mb: int = Field(
         8192, ge=512, description="A runner whose resident memory exceeds this is killed (MiB)."
     )
-    flower_port: int = Field(
-        5555, ge=0, le=65535, description="Port of Flower, on loopback. 0 takes any free one."
-    )
+    flower_port: int = Field(5555, ge=1, le=65535, description="Port of Flower, on loopback.")
     log_level: str = Field("INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
 
     @field_validator("home")
@@ -127,8 +125,8 @@ class Settings(BaseSettings):
     def _times_fit(self) -> Settings:
         if self.heartbeat_s * 2 > self.lease_s:
             raise ValueError(
-                f"heartbeat_s ({self.heartbeat_s:g}) must be at most half of lease_s "
-                f"({self.lease_s:g}), or one late renewal loses the job"
+                f"{PREFIX}HEARTBEAT_S ({self.heartbeat_s:g}) must be at most half of "
+                f"{PREFIX}LEASE_S ({self.lease_s:g}), or one late renewal loses the job"
             )
         return self
 
@@ -179,5 +177,6 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = "_".join(str(part) for part in first["loc"]).upper()
-        raise UsageError(f"{PREFIX}{where or '…'}: {first['msg']}") from None
+        # A message about several variables names them itself.
+        where = "".join(f"{PREFIX}{str(part).upper()}: " for part in first["loc"])
+        raise UsageError(where + first["msg"].removeprefix("Value error, ")) from None

@@ -62,8 +62,8 @@ class TrackerOptions(BaseModel):
 
     distance_function: Literal["iou", "euclidean"] = Field(
         "iou",
-        description="`iou` is 1 - IoU of the boxes (0 to 1); `euclidean` is the length of the difference "
-        "of (x1, y1, x2, y2), in pixels: a box that moves by d is 1.41 d away.",
+        description="`iou` is 1 - IoU of the boxes (0 to 1); `euclidean` is the length of the "
+        "difference of (x1, y1, x2, y2), in pixels: a box that moves by d is 1.41 d away.",
     )
     distance_threshold: float = Field(
         0.7, gt=0, description="a detection further than this from a track is not matched to it"
@@ -103,7 +103,9 @@ class TrackSpec(Spec):
     conf: float = Field(0.25, ge=0, le=1, description="detections below this are not tracked")
     iou: float = Field(0.7, gt=0, le=1, description="IoU above which NMS drops the weaker box")
     imgsz: int = Field(640, ge=32, le=4096, multiple_of=32, description="inference size, pixels")
-    classes: tuple[str, ...] | None = Field(None, description="only these classes; all if None")
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        None, description="only these classes; all if None"
+    )
     stride: int = Field(1, ge=1, description="look at every n-th frame")
     device: str | None = Field(None, description="`cpu`, `cuda:0`; the worker's own if None")
     tracker: TrackerOptions = TrackerOptions()

@@ -66,8 +66,10 @@ class PostgresCluster:
         """Start the server and wait until it answers."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", "data", "-k", str(self._folder)]
-                + ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"],
+                [
+                    *(self._programs / "postgres", "-D", "data", "-k", str(self._folder)),
+                    *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"),
+                ],
                 cwd=self._folder,
                 user=self._user if os.geteuid() == 0 else None,
                 stdout=subprocess.DEVNULL,
@@ -142,9 +144,11 @@ class Valkey:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         self._process = subprocess.Popen(
-            [str(get_binary_path()), "--port", "0", "--unixsocket", str(self.socket)]
-            + ["--dir", str(self._folder), "--appendonly", "yes", "--save", ""]
-            + ["--maxmemory-policy", "noeviction"],
+            [
+                *(str(get_binary_path()), "--port", "0", "--unixsocket", str(self.socket)),
+                *("--dir", str(self._folder), "--appendonly", "yes", "--save", ""),
+                *("--maxmemory-policy", "noeviction"),
+            ],
             stdout=subprocess.DEVNULL,
         )
         for _ in range(200):

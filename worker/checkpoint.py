@@ -67,7 +67,7 @@ def verify(path: Path, sha256: str) -> None:
     if found != sha256:
         raise ModelError(
             f"{path} has changed since it was registered (sha256 {found[:12]}…, not "
-            f"{sha256[:12]}…); register it under another name"
+            f"{sha256[:12]}…); add the original again"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,7 @@ def enqueue(deployed: Deployment, clip: Path, *options: str) -> int:
 
 def undisturbed(deployed: Deployment, clip: Path) -> dict[str, list[dict[str, Any]]]:
     """The results of the same job when nothing happens to it, and nothing is kept from before."""
-    for kept in (deployed.home / "detections").rglob("stored.json"):
-        kept.unlink()
+    shutil.rmtree(deployed.home / "detections")
     job = enqueue(deployed, clip, "--force")
     deployed.until_over(job)
     assert deployed.outcomes(job) == ["succeeded"]

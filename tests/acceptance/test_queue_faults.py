@@ -68,4 +68,4 @@ def test_cancelling_stops_a_running_job_and_a_queued_one_never_starts(
     deployed.cli("jobs", "retry", str(queued))
     deployed.until_over(queued)
     assert deployed.job(queued).state is State.SUCCEEDED
-    assert "3" in deployed.cli("jobs", "watch", str(running), code=3)
+    assert "ended as cancelled" in deployed.cli("jobs", "watch", str(running), code=3)

@@ -168,6 +168,18 @@ def test_of_two_writers_of_the_same_set_both_are_content(store, scratch):
     assert os.listdir(scratch) == []
 
 
+def test_what_somebodys_deleting_has_left_of_a_set_is_replaced(store, scratch, tmp_path):
+    for count in (10, 20):
+        with store.write(KEY, scratch) as writer:
+            for detections in frames(count, 3):
+                writer.add(detections)
+            writer.commit(VIDEO, NAMES)
+        assert_same(store.find(KEY).above(0.1), frames(count, 3))
+        [described] = tmp_path.rglob("stored.json")
+        described.unlink()
+        assert store.find(KEY) is None
+
+
 def test_a_set_is_not_found_before_it_is_whole(store, scratch):
     with store.write(KEY, scratch) as writer:
         for detections in frames(1000, 130):

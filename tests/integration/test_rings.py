@@ -22,9 +22,10 @@ def enqueue(database: Engine, name: str, priority: Priority = Priority.NORMAL) -
         return jobs.create(tx, spec, max_attempts=3, priority=priority)[0].id
 
 
-def due(database: Engine) -> list[int]:
+def due(database: Engine, messages: int = 0) -> list[int]:
+    held = {f"nightshelf.cpu.{name}": messages for name in ("low", "normal", "high")}
     with database.begin() as tx:
-        return [job.id for job in rings.to_ring(tx, DEPTH, AGAIN_S)]
+        return [job.id for job in rings.to_ring(tx, DEPTH, AGAIN_S, held)]
 
 
 def test_only_so_many_jobs_of_a_queue_are_rung_for_at_a_time(database: Engine) -> None:
@@ -43,13 +44,26 @@ def test_priorities_have_queues_of_their_own_and_higher_ones_ring_first(database
     assert due(database) == [high, normal, low]
 
 
-def test_a_job_that_nobody_claimed_is_rung_for_again(database: Engine) -> None:
-    job = enqueue(database, "a")
-    assert due(database) == [job]
+def let_messages_age(database: Engine) -> None:
     with database.begin() as tx:
         tx.execute(update(JobRow).values(rung_at=now(-AGAIN_S - 1)))
+
+
+def test_a_job_whose_message_was_lost_is_rung_for_again(database: Engine) -> None:
+    job = enqueue(database, "a")
+    assert due(database) == [job]
+    assert due(database) == [], "it may be on its way"
+    let_messages_age(database)
     assert due(database) == [job]
     assert due(database) == []
+
+
+def test_a_message_that_waits_for_a_busy_worker_is_not_sent_again(database: Engine) -> None:
+    jobs_ = [enqueue(database, name) for name in "ab"]
+    assert due(database) == jobs_
+    let_messages_age(database)
+    assert due(database, messages=2) == []
+    assert due(database, messages=1) == jobs_, "one is lost, and nobody knows which"
 
 
 def test_a_message_that_could_not_be_sent_is_due_at_once(database: Engine) -> None:

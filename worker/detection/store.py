@@ -213,7 +213,8 @@ class DetectionWriter:
             self._folder.rename(self._target)
         except OSError:
             if not (self._target / _CONTENTS).exists():
-                raise
+                shutil.rmtree(self._target)  # what somebody's deleting has left of a set
+                self._folder.rename(self._target)
         _flush(self._target.parent)
         return _open(self._target, self._conf_floor)
 

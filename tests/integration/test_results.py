@@ -1,0 +1,267 @@
+"""What jobs write when they finish, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import IntegrityError
+
+from db import jobs, results
+from db.errors import LeaseLost, ModelError
+from db.job_records import output_files
+from db.jobs import Lease
+from db.results import FileFacts, TrackResult
+from db.specs import RegisterSpec, Spec
+from db.states import State
+from db.tables import (
+    Base,
+    ClassCountRow,
+    FileRow,
+    ModelClassRow,
+    ModelRow,
+    TrackingRow,
+    TrackRow,
+    VideoRow,
+)
+from tests.recorded import (
+    checkpoint,
+    claimed,
+    finished,
+    register_model,
+    sha256,
+    track,
+    track_result,
+    track_spec,
+)
+
+NAMES = ("apple", "banana")
+SEEN = track_result([track(1, 0, 0, 9), track(2, 1, 5, 12)], NAMES, 20)
+FILES = (FileFacts(name="trajectories.parquet", sha256=sha256("t"), size_bytes=7),)
+RESULTS = (VideoRow, TrackingRow, TrackRow, ClassCountRow, FileRow)
+
+
+def count(database: Engine, table: type[Base]) -> int:
+    with database.begin() as tx:
+        return tx.scalar(select(func.count()).select_from(table)) or 0
+
+
+def begun(database: Engine, spec: Spec) -> Lease:
+    with database.begin() as tx:
+        return claimed(tx, spec)
+
+
+def state_of(database: Engine, lease: Lease) -> State:
+    with database.begin() as tx:
+        return jobs.get(tx, lease.job.id).state
+
+
+def registering(name: str, content: str) -> RegisterSpec:
+    return RegisterSpec(name=name, weights="/weights/x.pt", weights_sha256=sha256(content))
+
+
+def test_a_track_job_writes_its_video_tracks_counts_and_files(database: Engine) -> None:
+    model = register_model(database, "coco", NAMES)
+    job = finished(database, track_spec(model), SEEN.model_copy(update={"files": FILES}))
+    assert [count(database, table) for table in RESULTS] == [1, 1, 2, 2, 1]
+    with database.begin() as tx:
+        [file] = output_files(tx, job.id)
+        votes = tx.scalars(select(TrackRow.class_votes).order_by(TrackRow.track)).all()
+        video = tx.execute(select(VideoRow.__table__)).mappings().one()
+    assert file.address == f"jobs/{job.id}/attempt-1/trajectories.parquet"
+    assert list(votes) == [{"apple": 5.0}, {"banana": 4.0}]
+    assert (video["address"], video["sha256"]) == (
+        "/footage/aisle.mp4",
+        track_spec(model).video_sha256,
+    )
+    assert {name: video[name] for name in SEEN.video.model_dump()} == SEEN.video.model_dump()
+
+
+def test_a_job_that_saw_nothing_has_totals_and_no_rows(database: Engine) -> None:
+    model = register_model(database, "coco", NAMES)
+    finished(database, track_spec(model), track_result([], NAMES, 20))
+    assert [count(database, table) for table in RESULTS] == [1, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"tracks": (), "counts": (), "files": FILES},  # of the one row of totals
+        {"tracks": SEEN.tracks, "counts": SEEN.counts, "files": ()},
+    ],
+    ids=["totals-and-files", "all"],
+)
+def test_the_database_itself_refuses_a_jobs_results_a_second_time(
+    database: Engine, part: dict[str, Any]
+) -> None:
+    model = register_model(database, "coco", NAMES)
+    result = SEEN.model_copy(update=part)
+    job = finished(database, track_spec(model), result)
+    before = [count(database, table) for table in RESULTS]
+    with pytest.raises(IntegrityError), database.begin() as tx:
+        results.write(tx, job, result)
+    assert [count(database, table) for table in RESULTS] == before
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        {"tracks": (SEEN.tracks[0], SEEN.tracks[0])},
+        {"counts": (SEEN.counts[0], SEEN.counts[0])},
+        {"files": FILES * 2},
+    ],
+    ids=lambda twice: next(iter(twice)),
+)
+def test_a_track_class_or_file_is_not_written_twice_for_a_job(
+    database: Engine, twice: dict[str, Any]
+) -> None:
+    model = register_model(database, "coco", NAMES)
+    lease = begun(database, track_spec(model))
+    with pytest.raises(IntegrityError), database.begin() as tx:
+        jobs.finish(tx, lease)
+        results.write(tx, lease.job, SEEN.model_copy(update=twice))
+    assert [count(database, table) for table in RESULTS] == [0] * len(RESULTS)
+    assert state_of(database, lease) is State.RUNNING, "its end was not written either"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("track", 0),
+        ("first_frame", -1),
+        ("last_frame", 3),
+        ("last_s", 0.1),
+        ("detections", 0),
+        ("mean_confidence", 1.5),
+    ],
+)
+def test_the_database_itself_refuses_a_track_that_cannot_be(
+    database: Engine, field: str, value: float
+) -> None:
+    model = register_model(database, "coco", NAMES)
+    lease = begun(database, track_spec(model))
+    bent = SEEN.tracks[1].model_copy(update={field: value})
+    with pytest.raises(IntegrityError), database.begin() as tx:
+        results.write(tx, lease.job, SEEN.model_copy(update={"tracks": (SEEN.tracks[0], bent)}))
+    assert [count(database, table) for table in RESULTS] == [0] * len(RESULTS)
+
+
+def test_a_video_that_is_known_is_brought_up_to_date_and_not_doubled(database: Engine) -> None:
+    model = register_model(database, "coco", NAMES)
+    finished(database, track_spec(model), SEEN)
+    seen_again = SEEN.model_copy(
+        update={"video": SEEN.video.model_copy(update={"frames_decoded": 21, "damage": "cut"})}
+    )
+    moved = track_spec(model).model_copy(update={"video": "/footage/moved.mp4", "conf": 0.4})
+    finished(database, moved, seen_again)
+    with database.begin() as tx:
+        video = tx.execute(select(VideoRow.__table__)).mappings().one()
+        of_jobs = set(tx.scalars(select(TrackingRow.video_id)))
+    assert (video["address"], video["frames_decoded"], video["damage"]) == (
+        "/footage/moved.mp4",
+        21,
+        "cut",
+    )
+    assert of_jobs == {video["id"]}
+    assert count(database, TrackingRow) == 2
+
+
+def test_results_of_a_model_that_is_not_registered_are_refused(database: Engine) -> None:
+    lease = begun(database, track_spec(sha256("unknown")))
+    with pytest.raises(ModelError, match="not registered any more"), database.begin() as tx:
+        jobs.finish(tx, lease)
+        results.write(tx, lease.job, SEEN)
+    assert count(database, VideoRow) == 0
+
+
+def test_a_result_of_another_kind_is_refused(database: Engine) -> None:
+    model = register_model(database, "coco", NAMES)
+    tracking = begun(database, track_spec(model))
+    registration = begun(database, registering("other", "other"))
+    wrong: list[tuple[Lease, Any]] = [(tracking, checkpoint("apple")), (registration, SEEN)]
+    for lease, result in wrong:
+        with (
+            pytest.raises(TypeError, match=f"a {lease.job.kind} job cannot"),
+            database.begin() as tx,
+        ):
+            results.write(tx, lease.job, result)
+    assert count(database, ModelRow) == 1
+
+
+def test_results_are_written_with_the_end_of_the_job_or_not_at_all(database: Engine) -> None:
+    model = register_model(database, "coco", NAMES)
+    lease = begun(database, track_spec(model))
+
+    class PowerCut(Exception):
+        pass
+
+    with pytest.raises(PowerCut), database.begin() as tx:
+        jobs.finish(tx, lease)
+        results.write(tx, lease.job, SEEN.model_copy(update={"files": FILES}))
+        raise PowerCut
+    assert [count(database, table) for table in RESULTS] == [0] * len(RESULTS)
+    assert state_of(database, lease) is State.RUNNING
+
+
+def test_a_worker_that_lost_its_lease_writes_no_results(database: Engine) -> None:
+    model = register_model(database, "coco", NAMES)
+    lease = begun(database, track_spec(model))
+    with database.begin() as tx:
+        jobs.hand_back(tx, lease)
+    with pytest.raises(LeaseLost), database.begin() as tx:
+        jobs.finish(tx, lease)
+        results.write(tx, lease.job, SEEN)
+    assert count(database, TrackingRow) == 0
+
+
+def test_a_registration_writes_the_model_and_its_classes_in_order(database: Engine) -> None:
+    job = finished(database, registering("coco", "a"), checkpoint("zebra", "apple"))
+    with database.begin() as tx:
+        model = tx.execute(select(ModelRow.__table__)).mappings().one()
+        classes = tx.execute(select(ModelClassRow.class_id, ModelClassRow.name)).all()
+    assert (model["name"], model["sha256"]) == ("coco", sha256("a"))
+    assert model["address"] == f"models/{sha256('a')}/weights.pt"
+    assert (model["source"], model["job_id"]) == ("/weights/x.pt", job.id)
+    assert sorted(map(tuple, classes)) == [(0, "zebra"), (1, "apple")]
+
+
+def test_registering_the_same_again_renews_the_model_and_does_not_double_it(
+    database: Engine,
+) -> None:
+    finished(database, registering("coco", "a"), checkpoint("apple", "banana"))
+    again = finished(database, registering("coco", "a"), checkpoint("apple", "banana"))
+    with database.begin() as tx:
+        assert tx.scalars(select(ModelRow.job_id)).all() == [again.id]
+    assert count(database, ModelClassRow) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("coco", "b", "the name 'coco' is taken by another model"),
+        ("other", "a", "registered already, as 'coco'"),
+    ],
+)
+def test_a_name_has_one_content_and_a_content_one_name(
+    database: Engine, name: str, content: str, complaint: str
+) -> None:
+    finished(database, registering("coco", "a"), checkpoint("apple"))
+    lease = begun(database, registering(name, content))
+    with pytest.raises(ModelError, match=complaint), database.begin() as tx:
+        jobs.finish(tx, lease)
+        results.write(tx, lease.job, checkpoint("banana"))
+    with database.begin() as tx:
+        assert tx.execute(select(ModelRow.name, ModelRow.sha256)).all() == [("coco", sha256("a"))]
+        assert tx.scalars(select(ModelClassRow.name)).all() == ["apple"]
+    assert state_of(database, lease) is State.RUNNING
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", ".hidden", ""])
+def test_a_file_cannot_lie_outside_its_attempts_folder(name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        FileFacts(name=name, sha256=sha256("a"), size_bytes=1)
+
+
+def test_a_result_is_the_same_after_the_pipe() -> None:
+    assert TrackResult.model_validate_json(SEEN.model_dump_json()) == SEEN
