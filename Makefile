@@ -51,7 +51,8 @@ lint: install
 	$(BIN)/lint-imports
 
 bench: install
-	$(BIN)/python bench/tracking_speed.py
+	$(BIN)/python -m bench.tracking_speed
+	$(BIN)/python -m bench.scene_counts
 
 docs: install
 	$(BIN)/python docs/generate_settings.py

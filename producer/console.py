@@ -21,8 +21,8 @@ from db.specs import Priority
 if TYPE_CHECKING:
     from producer.enqueue import Enqueued
     from producer.follow import Sight
-    from producer.jobs import JobDetails
-    from producer.report import Report
+    from producer.job_control import JobDetails
+    from producer.reporting import Report
 
 # A pipe has no width: what is read by a program must not be folded.
 stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
@@ -213,6 +213,8 @@ def describe_progress(sight: Sight) -> str:
     job = sight.job
     if job.error and job.state in ("failed", "queued"):
         return job.error if job.state == "failed" else f"to be tried again: {job.error}"
+    if job.state == "queued":
+        return "waits for a worker"
     if not job.progress_done:
         return (job.progress_note or "") if job.state == "running" else ""
     unit = f" {job.progress_unit}" if job.progress_unit else ""
