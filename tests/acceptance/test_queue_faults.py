@@ -69,3 +69,22 @@ def test_cancelling_stops_a_running_job_and_a_queued_one_never_starts(
     deployed.until_over(queued)
     assert deployed.job(queued).state is State.SUCCEEDED
     assert "ended as cancelled" in deployed.cli("jobs", "watch", str(running), code=3)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_higher_priorities_go_first_whatever_the_order_in_which_they_were_asked_for(
+    home: Path, database_url: str, broker: Valkey, clip: Path
+) -> None:
+    with deployment(home, database_url, broker.url) as made:
+        worker = made.start("worker")
+        made.cli("models", "add", str(WEIGHTS), "--name", "products")
+        worker.terminate()
+        worker.wait(30)
+        low, normal, high = (
+            enqueue(made, clip, "--priority", priority, "--conf", f"0.{number}")
+            for number, priority in enumerate(("low", "normal", "high"), start=3)
+        )
+        made.start("worker")
+        made.until_over(low, normal, high)
+        started = {job: made.job(job).started_at for job in (low, normal, high)}
+        assert sorted(started, key=lambda job: str(started[job])) == [high, normal, low]
