@@ -73,6 +73,9 @@ def make_app(config: Settings) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 30,
+            # Whoever rings does not wait for a broker that is away: the reconciler rings again.
+            # A worker's own connection is governed by broker_connection_max_retries.
+            "max_retries": 0,
         },
     )
     return app

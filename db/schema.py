@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from db import reports
 from db.dialect import reading, sqlite_file
@@ -77,7 +77,7 @@ def check(engine: Engine) -> None:
         else:
             with reading(engine) as tx:
                 revision = current(tx)
-    except OperationalError as error:
+    except DBAPIError as error:  # a file that is no database, too
         raise unreachable(error) from None
     if revision == head():
         return
@@ -98,7 +98,7 @@ def check(engine: Engine) -> None:
     )
 
 
-def unreachable(error: OperationalError) -> Unreachable:
+def unreachable(error: DBAPIError) -> Unreachable:
     """The same error in one line, without the address, which may hold a password."""
     reason = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
     return Unreachable(f"the database does not answer: {reason} (NIGHTSHELF_DATABASE_URL)")

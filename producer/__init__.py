@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from producer.enqueue import Enqueued
     from producer.follow import wait, watch
-    from producer.jobs import cancel, job, jobs, retry
-    from producer.models import add_model, model, models
-    from producer.report import report
-    from producer.track import track
+    from producer.job_control import cancel, job, jobs, retry
+    from producer.registry import add_model, model, models
+    from producer.reporting import report
+    from producer.tracking import track
 
 __all__ = [
     "Enqueued",
@@ -37,17 +37,18 @@ __all__ = [
     "watch",
 ]
 
+# No module may have the name of a function here: importing it would take the function's place.
 _HOME = {
     "Enqueued": "producer.enqueue",
-    "add_model": "producer.models",
-    "cancel": "producer.jobs",
-    "job": "producer.jobs",
-    "jobs": "producer.jobs",
-    "model": "producer.models",
-    "models": "producer.models",
-    "report": "producer.report",
-    "retry": "producer.jobs",
-    "track": "producer.track",
+    "add_model": "producer.registry",
+    "cancel": "producer.job_control",
+    "job": "producer.job_control",
+    "jobs": "producer.job_control",
+    "model": "producer.registry",
+    "models": "producer.registry",
+    "report": "producer.reporting",
+    "retry": "producer.job_control",
+    "track": "producer.tracking",
     "wait": "producer.follow",
     "watch": "producer.follow",
 }

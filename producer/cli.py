@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -36,8 +37,21 @@ def main() -> None:
     """Run a command; an error is one line on standard error (`ExitCode` names the codes)."""
     try:
         app()
-    except NightshelfError as error:
-        typer.echo(f"nightshelf: {error}", err=True)
-        sys.exit(ExitCode.ERROR)
+    except (NightshelfError, OSError) as error:
+        _end(error)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+    except Exception as error:
+        from sqlalchemy.exc import OperationalError
+
+        if not isinstance(error, OperationalError):
+            raise
+        # It answered when the command began, and its schema was checked.
+        from db.schema import unreachable
+
+        _end(unreachable(error))
+
+
+def _end(error: Exception) -> NoReturn:
+    typer.echo(f"nightshelf: {error}", err=True)
+    sys.exit(ExitCode.ERROR)

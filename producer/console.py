@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from db.job_records import Job
 from db.specs import Priority
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from producer.job_control import JobDetails
     from producer.reporting import Report
 
+# Names of files are printed as they are, whatever brackets and colons they hold.
+_PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 # A pipe has no width: what is read by a program must not be folded.
-stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
-stderr = Console(stderr=True, highlight=False)
+stdout = Console(width=None if sys.stdout.isatty() else 10_000, **_PLAIN)
+stderr = Console(stderr=True, **_PLAIN)
 
 _NOTHING = "-"
 _COLOURS = {
@@ -115,7 +118,7 @@ def print_table(
     cells = [[_cell(value) for value in row] for row in rows]
     values = list(zip(*cells, strict=True)) if cells else []
     for position, column in enumerate(columns):
-        numeric = bool(values) and all(_is_number(cell) for cell in values[position])
+        numeric = bool(values) and all(_is_number(cell.plain) for cell in values[position])
         # Where the terminal is narrow, words are folded and numbers and times are not.
         whole = numeric or any(isinstance(row[position], datetime) for row in rows)
         # Names are those of SQL; a terminal has them on two lines, to be narrow.
@@ -128,15 +131,15 @@ def print_table(
     stdout.print(table)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Text:
     if value is None:
-        return _NOTHING
+        return Text(_NOTHING)
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return Text(f"{value:.3f}")
     if isinstance(value, datetime):
-        return value.astimezone().strftime("%Y-%m-%d %H:%M")
+        return Text(value.astimezone().strftime("%Y-%m-%d %H:%M"))
     text = str(value)
-    return f"[{_COLOURS[text]}]{text}[/]" if text in _COLOURS else text.replace("[", "\\[")
+    return Text(text, style=_COLOURS.get(text, ""))
 
 
 def _is_number(cell: str) -> bool:
@@ -149,7 +152,7 @@ def reading_progress(paths_total_bytes: int) -> Iterator[Any]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),

@@ -54,9 +54,14 @@ def validated(kind: type[M], **values: Any) -> M:
     try:
         return kind(**values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or kind.__name__
-        raise UsageError(f"{where}: {first['msg']} (it is {first['input']!r})") from None
+        raise UsageError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    message = ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
+    # Our own messages say which value they mean; the input of a whole model is all of its values.
+    return message if first["type"] == "value_error" else f"{message} (it is {first['input']!r})"
 
 
 def enqueue(

@@ -40,12 +40,16 @@ def find_videos(sources: Iterable[str | Path]) -> list[Path]:
     named itself is taken whatever its name.
 
     Raises:
-        UsageError: a source stands for nothing.
+        UsageError: a source stands for nothing, or there is none.
     """
     found: dict[Path, None] = {}
     for source in sources:
+        if not str(source):
+            raise UsageError("an empty name is no video: is a variable unset?")
         for path in _expand(Path(source).expanduser()):
             found[regular_file(path)] = None
+    if not found:
+        raise UsageError("no videos were named: name files, globs or folders")
     return list(found)
 
 

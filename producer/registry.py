@@ -41,7 +41,7 @@ def add_model(weights: str | Path, name: str) -> Enqueued:
     """Enqueue the registration of a checkpoint under a name.
 
     The file is only read for its content here; a worker opens it. A model that is registered
-    under this name already, its file in place, costs nothing.
+    under this name already, its file in place and whole, costs nothing.
 
     Raises:
         UsageError: no such file, or the name cannot be one.
@@ -50,14 +50,20 @@ def add_model(weights: str | Path, name: str) -> Enqueued:
     """
     path = regular_file(Path(weights).expanduser())
     spec = validated(RegisterSpec, name=name, weights=str(path), weights_sha256=sha256_of(path))
-    file_is_gone = False
+    broken = False
     for known in models():
         if known.name == spec.name or known.sha256 == spec.weights_sha256:
             refuse_other(known.name, known.sha256, spec)
-            file_is_gone = not (settings().home / known.address).is_file()
+            broken = not _is_whole(known)
     # Somebody waits at the keyboard, and it takes seconds: before the videos of the night.
-    [enqueued] = enqueue([spec], priority=Priority.HIGH, force=file_is_gone)
+    [enqueued] = enqueue([spec], priority=Priority.HIGH, force=broken)
     return enqueued
+
+
+def _is_whole(known: Model) -> bool:
+    """Whether the file that is kept is still what was registered."""
+    path = settings().home / known.address
+    return path.is_file() and sha256_of(path) == known.sha256
 
 
 def models() -> list[Model]:

@@ -13,7 +13,7 @@ from db.settings import settings
 from db.specs import Priority, TrackerOptions, TrackSpec
 from producer.enqueue import Enqueued, enqueue, validated
 from producer.inputs import find_videos
-from producer.models import Model, model
+from producer.registry import Model, model
 
 Reading = Callable[[Path, int], None]
 """Called with a file and the bytes of it that were read so far."""
@@ -113,4 +113,4 @@ def _known_classes(classes: Sequence[str] | None, registered: Model) -> tuple[st
                 f"model {registered.name!r} has no class {name!r}: {hint} "
                 f"(`nightshelf models show {registered.name}` lists all)"
             )
-    return tuple(dict.fromkeys(classes))
+    return tuple(sorted(set(classes)))  # in another order it is the same request

@@ -32,7 +32,7 @@ def list_(
     """
     from producer import console
     from producer.follow import Sight
-    from producer.jobs import jobs
+    from producer.job_control import jobs
 
     found = jobs(states=state or (), kinds=kind or (), limit=limit)
     if as_json:
@@ -59,7 +59,7 @@ def list_(
 def show(job_id: JobId, as_json: Json = False) -> None:
     """Show one job: what was asked, every attempt with its traceback, and the files it left."""
     from producer import console
-    from producer.jobs import job
+    from producer.job_control import job
 
     details = job(job_id)
     if as_json:
@@ -100,7 +100,7 @@ def cancel(job_id: JobId, as_json: Json = False) -> None:
     Flower's `terminate` does nothing here: this does.
     """
     from producer import console
-    from producer.jobs import cancel as cancel_job
+    from producer.job_control import cancel as cancel_job
 
     told = cancel_job(job_id)
     if as_json:
@@ -115,7 +115,7 @@ def cancel(job_id: JobId, as_json: Json = False) -> None:
 def retry(job_id: JobId, as_json: Json = False) -> None:
     """Queue a failed or cancelled job again, with a full number of attempts."""
     from producer import console
-    from producer.jobs import retry as retry_job
+    from producer.job_control import retry as retry_job
 
     queued = retry_job(job_id)
     if as_json:

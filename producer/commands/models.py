@@ -22,7 +22,7 @@ def add(
     """
     from producer import console
     from producer.commands.waiting import wait_and_exit
-    from producer.models import add_model, model
+    from producer.registry import add_model, model
 
     enqueued = add_model(weights, name)
     if enqueued.broker_away:
@@ -46,7 +46,7 @@ def list_(
 ) -> None:
     """List the registered models."""
     from producer import console
-    from producer.models import models
+    from producer.registry import models
 
     found = models()
     if as_json:
@@ -76,7 +76,7 @@ def show(
 ) -> None:
     """Show one model, its classes among the rest."""
     from producer import console
-    from producer.models import model
+    from producer.registry import model
 
     values = asdict(model(name))
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from producer.report import ReportName
+    from producer.reporting import ReportName
 
 app = typer.Typer(
     help="What a `track` job found. The same numbers are views in the database: "
@@ -52,7 +52,7 @@ def _print(
 ) -> None:
     from db.errors import UsageError
     from producer import console
-    from producer.report import report
+    from producer.reporting import report
 
     if as_csv + as_json + (parquet is not None) > 1:
         raise UsageError("--csv, --json and --parquet exclude each other: choose one")

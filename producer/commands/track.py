@@ -99,7 +99,7 @@ def track(
     from producer.commands.waiting import wait_and_exit
     from producer.enqueue import validated
     from producer.inputs import find_videos
-    from producer.track import track as enqueue_tracks
+    from producer.tracking import track as enqueue_tracks
 
     options = validated(
         TrackerOptions,
@@ -116,7 +116,7 @@ def track(
             conf=conf,
             iou=iou,
             imgsz=imgsz,
-            classes=[name.strip() for name in classes.split(",")] if classes else None,
+            classes=None if classes is None else [name.strip() for name in classes.split(",")],
             stride=stride,
             device=device,
             tracker=options,

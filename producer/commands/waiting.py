@@ -31,6 +31,6 @@ def wait_and_exit(job_ids: Sequence[int], *, as_json: bool = False, quiet: bool 
     bad = [job for job in jobs if job.state != "succeeded"]
     for job in bad:
         reason = f": {job.error}" if job.error else ""
-        typer.echo(f"nightshelf: job {job.id} ({job.label}) has {job.state}{reason}", err=True)
+        typer.echo(f"nightshelf: job {job.id} ({job.label}) ended as {job.state}{reason}", err=True)
     if bad:
         raise typer.Exit(ExitCode.JOB_NOT_SUCCEEDED)
