@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
 
 from db.errors import UsageError
-from db.specs import Priority, RegisterSpec, TrackSpec, spec_adapter
+from db.specs import AnySpec, Priority, spec_adapter
 from db.states import OVER, State
 from db.tables import AttemptRow, FileRow, JobRow
 
@@ -72,7 +72,7 @@ class Job:
         return self.state in OVER
 
     @property
-    def parsed_spec(self) -> TrackSpec | RegisterSpec:
+    def parsed_spec(self) -> AnySpec:
         """The spec, validated again: rows can be edited by hand."""
         return spec_adapter.validate_python(self.spec)
 
@@ -133,18 +133,37 @@ def listing(
     ids: Sequence[int] = (),
     limit: int | None = None,
 ) -> list[Job]:
-    """Jobs, the newest first; an empty filter lets every job through."""
+    """Jobs, the newest first; an empty filter lets every job through.
+
+    Children stand for their parent's work, and are listed only where they are asked for: by kind
+    or id. A parent that waits for its children shows their progress as its own.
+    """
     query = select(*job_columns).order_by(JobRow.id.desc()).limit(limit)
+    if not kinds and not ids:
+        query = query.where(JobRow.parent_id.is_(None))
     if states:
         query = query.where(JobRow.state.in_(states))
     if kinds:
         query = query.where(JobRow.kind.in_(kinds))
     if ids:
         query = query.where(JobRow.id.in_(ids))
-    return [Job.of(row) for row in tx.execute(query).mappings()]
+    found = [Job.of(row) for row in tx.execute(query).mappings()]
+    done = _done_by_children(tx, [job.id for job in found if job.state is State.WAITING])
+    return [replace(job, progress_done=done.get(job.id, job.progress_done)) for job in found]
 
 
-def children(tx: Connection, parent_id: int) -> list[Job]:
+def _done_by_children(tx: Connection, parent_ids: Sequence[int]) -> dict[int, float]:
+    if not parent_ids:
+        return {}
+    query = (
+        select(JobRow.parent_id, func.sum(JobRow.progress_done))
+        .where(JobRow.parent_id.in_(parent_ids))
+        .group_by(JobRow.parent_id)
+    )
+    return {row[0]: float(row[1]) for row in tx.execute(query) if row[0] is not None}
+
+
+def family(tx: Connection, parent_id: int) -> list[Job]:
     """The children of a job, in the order of their ids."""
     query = select(*job_columns).where(JobRow.parent_id == parent_id).order_by(JobRow.id)
     return [Job.of(row) for row in tx.execute(query).mappings()]

@@ -21,7 +21,7 @@ from sqlalchemy.orm import aliased
 
 from db.dialect import now
 from db.errors import LeaseLost, UsageError
-from db.job_records import Job, Progress, children, get, job_columns
+from db.job_records import Job, Progress, family, get, job_columns
 from db.specs import Priority, Spec
 from db.states import LIVE, OVER, Outcome, State
 from db.tables import AttemptRow, JobRow
@@ -234,6 +234,36 @@ def fail(
     return _settle(tx, job)
 
 
+def split(tx: Connection, lease: Lease, children: Sequence[Spec], progress: Progress) -> Job:
+    """Make a running job the parent of smaller ones, and have it wait for them.
+
+    A job that was split before is split again only for what is missing now; each time after the
+    first counts as an attempt, so that work that gets lost again and again ends.
+
+    Raises:
+        LeaseLost: the job is no longer ours.
+    """
+    before = family(tx, lease.job.id)
+    job = _change_ours(
+        tx,
+        lease,
+        state=State.WAITING,
+        children_left=len(children),
+        free_attempts=JobRow.free_attempts + (0 if before else 1),
+        progress_total=progress.total,
+        progress_unit=progress.unit,
+        progress_note=progress.note,
+        **_NO_LEASE,
+    )
+    _end_attempt(tx, job, Outcome.SPLIT)
+    mark = f"{job.id}.{job.attempt}"  # the same work for another parent, or again, is another job
+    for child in children:
+        _insert(
+            tx, child, f"{fingerprint(child)}/{mark}", job.priority, job.max_attempts, 0, job.id
+        )
+    return _settle(tx, job)
+
+
 def hand_back(tx: Connection, lease: Lease) -> Job:
     """Put a job back into the queue at no cost: its worker was told to stop.
 
@@ -305,7 +335,7 @@ def retry(tx: Connection, job_id: int) -> Job:
     job = get(tx, job_id)
     if job.state not in (State.FAILED, State.CANCELLED):
         raise UsageError(f"job {job_id} is {job.state}: only a failed or cancelled job is retried")
-    broken = [child for child in children(tx, job_id) if child.state is not State.SUCCEEDED]
+    broken = [child for child in family(tx, job_id) if child.state is not State.SUCCEEDED]
     if stopping := [child.id for child in broken if not child.over]:
         raise UsageError(f"job {job_id} has jobs that are still to stop: {stopping}; retry then")
     values = _TO_QUEUE | {
@@ -398,7 +428,7 @@ def _end_attempt(
 
 def _settle(tx: Connection, job: Job) -> Job:
     """What follows from a job that left its worker without success."""
-    if job.cancel_requested and job.state is State.QUEUED:
+    if job.cancel_requested and job.state in (State.QUEUED, State.WAITING):
         # Nobody is left to be told: the wish is carried out here.
         return cancel(tx, job.id)
     if job.parent_id is not None and job.over:

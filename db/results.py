@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from sqlalchemy import Connection, delete, insert, select, update
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from db.dialect import now
 from db.errors import ModelError
 from db.job_records import Job
 from db.layout import attempt_address, model_address
-from db.specs import RegisterSpec, Sha256, TrackSpec
+from db.specs import DetectSpec, RegisterSpec, Sha256, TrackSpec
 from db.tables import (
     ClassCountRow,
+    DetectionSetRow,
     FileRow,
+    JobRow,
     ModelClassRow,
     ModelRow,
     TrackingRow,
@@ -101,11 +103,31 @@ class RegisterResult(_Facts):
     files: tuple[FileFacts, ...] = ()
 
 
-AnyResult = Annotated[TrackResult | RegisterResult, Field(discriminator="kind")]
-result_adapter: TypeAdapter[TrackResult | RegisterResult] = TypeAdapter(AnyResult)
+class DetectResult(_Facts):
+    """What a `detect` job kept; the files lie at their address already."""
+
+    kind: Literal["detect"] = "detect"
+    address: str
+    frames: int
+    frames_inferred: int
+    detections: int
+    files: tuple[FileFacts, ...] = ()
 
 
-def write(tx: Connection, job: Job, result: TrackResult | RegisterResult) -> None:
+class Split(_Facts):
+    """Not a result yet: the job is to wait for these smaller ones, and to be run again then."""
+
+    kind: Literal["split"] = "split"
+    children: tuple[DetectSpec, ...] = Field(min_length=1)
+    total: int | None
+    unit: str
+
+
+Result = TrackResult | DetectResult | RegisterResult
+RunnerResult = Annotated[Result | Split, Field(discriminator="kind")]
+
+
+def write(tx: Connection, job: Job, result: Result) -> None:
     """Write what a job found. The caller has fenced the transaction with `jobs.finish`."""
     folder = attempt_address(job.id, job.attempt)
     for file in result.files:
@@ -119,6 +141,9 @@ def write(tx: Connection, job: Job, result: TrackResult | RegisterResult) -> Non
     spec = job.parsed_spec
     if isinstance(spec, TrackSpec) and isinstance(result, TrackResult):
         _write_tracking(tx, job.id, spec, result)
+    elif isinstance(spec, DetectSpec) and isinstance(result, DetectResult):
+        values = result.model_dump(exclude={"kind", "files"})
+        tx.execute(insert(DetectionSetRow).values(job_id=job.id, **values))
     elif isinstance(spec, RegisterSpec) and isinstance(result, RegisterResult):
         _write_model(tx, job.id, spec, result)
     else:
@@ -134,10 +159,10 @@ def _write_tracking(tx: Connection, job_id: int, spec: TrackSpec, result: TrackR
             job_id=job_id,
             video_id=_video_id(tx, spec, result.video),
             model_id=model_id,
+            frames_inferred=result.frames_inferred + _inferred_by_children(tx, job_id),
             **result.model_dump(
                 include={
                     "frames_processed",
-                    "frames_inferred",
                     "detections",
                     "degenerate_boxes",
                     "limited_frames",
@@ -147,6 +172,13 @@ def _write_tracking(tx: Connection, job_id: int, spec: TrackSpec, result: TrackR
     )
     _insert_all(tx, TrackRow, job_id, result.tracks)
     _insert_all(tx, ClassCountRow, job_id, result.counts)
+
+
+def _inferred_by_children(tx: Connection, job_id: int) -> int:
+    query = select(func.sum(DetectionSetRow.frames_inferred)).where(
+        DetectionSetRow.job_id == JobRow.id, JobRow.parent_id == job_id
+    )
+    return int(tx.scalar(query) or 0)
 
 
 def _insert_all(

@@ -11,6 +11,9 @@ from db.job_records import Job, job_columns
 from db.states import State
 from db.tables import JobRow
 
+# Children take their parent's place in the queue, in front of what was asked for after it.
+_AGE = (func.coalesce(JobRow.parent_id, JobRow.id), JobRow.id)
+
 
 def to_ring(
     tx: Connection, ring_depth: int, ring_again_s: float, messages: Mapping[str, int]
@@ -47,7 +50,7 @@ def to_ring(
             .over(
                 partition_by=JobRow.queue,
                 # Those whose bell has rung hold a place already.
-                order_by=(JobRow.rung_at.is_(None), JobRow.priority.desc(), JobRow.id),
+                order_by=(JobRow.rung_at.is_(None), JobRow.priority.desc(), *_AGE),
             )
             .label("place"),
         )
@@ -66,7 +69,9 @@ def to_ring(
         .values(rung_at=now())
         .returning(*job_columns)
     ).mappings()
-    return sorted(map(Job.of, rows), key=lambda job: (-job.priority, job.id))
+    return sorted(
+        map(Job.of, rows), key=lambda job: (-job.priority, job.parent_id or job.id, job.id)
+    )
 
 
 def unring(tx: Connection, job_ids: Sequence[int]) -> None:

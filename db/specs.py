@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -126,6 +126,61 @@ class TrackSpec(Spec):
         return f"{PurePosixPath(self.video).name} · {self.model}"
 
 
+class Segment(BaseModel):
+    """A part of a video that can be decoded on its own: it begins at a key frame.
+
+    Times are presentation timestamps in units of the stream's own time base, and so exact.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int = Field(ge=0, description="from 0")
+    of: int = Field(ge=1, description="segments of the video")
+    first_pts: int | None = Field(description="its frames are not before this; None: the start")
+    end_pts: int | None = Field(description="its frames are before this; None: the end")
+    first_frame: int = Field(ge=0, description="number of its first frame in the whole video")
+    frames: int | None = Field(description="as the container's index has it; None: unknown")
+    start_pts: int | None = Field(description="of the video's first frame: times count from it")
+
+    @classmethod
+    def whole(cls) -> Self:
+        """All of a video, as one part."""
+        return cls(
+            number=0,
+            of=1,
+            first_pts=None,
+            end_pts=None,
+            first_frame=0,
+            frames=None,
+            start_pts=None,
+        )
+
+
+class DetectSpec(Spec):
+    """Look at one segment of a video, and keep what was seen for the job that tracks."""
+
+    queue_class: ClassVar[QueueClass] = QueueClass.GPU
+    addresses: ClassVar[frozenset[str]] = frozenset({"video", "model"})
+
+    kind: Literal["detect"] = "detect"
+    video: AbsolutePath
+    video_sha256: Sha256
+    model: str
+    model_sha256: Sha256
+    conf_floor: float = Field(ge=0, le=1)
+    iou: float = Field(gt=0, le=1)
+    imgsz: int = Field(ge=32, le=4096, multiple_of=32)
+    stride: int = Field(ge=1)
+    device: str | None
+    segment: Segment
+
+    @property
+    def label(self) -> str:
+        """The few words by which a person knows the job in a list or in Flower."""
+        part = f"{self.segment.number + 1}/{self.segment.of}"
+        return f"{PurePosixPath(self.video).name} {part} · {self.model}"
+
+
 class RegisterSpec(Spec):
     """Open a checkpoint, see what it is, and keep it under its content."""
 
@@ -143,5 +198,5 @@ class RegisterSpec(Spec):
         return f"{PurePosixPath(self.weights).name} as {self.name}"
 
 
-AnySpec = Annotated[TrackSpec | RegisterSpec, Field(discriminator="kind")]
-spec_adapter: TypeAdapter[TrackSpec | RegisterSpec] = TypeAdapter(AnySpec)
+AnySpec = TrackSpec | DetectSpec | RegisterSpec
+spec_adapter: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminator="kind")])

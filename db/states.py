@@ -32,6 +32,8 @@ class Outcome(StrEnum):
     """Its lease ran out: the worker died or could not reach the database."""
     HANDED_BACK = "handed back"
     """Its worker was told to stop; costs the job no attempt."""
+    SPLIT = "split"
+    """The job became the parent of smaller ones, and waits for them; costs it no attempt."""
     CANCELLED = "cancelled"
 
 

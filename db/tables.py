@@ -227,13 +227,30 @@ class TrackingRow(Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), index=True)
     frames_processed: Mapped[int]
     frames_inferred: Mapped[int]
-    """Frames that the model looked at in this job; 0 where all detections were kept from before."""
+    """Frames that the model looked at in this job and its children; 0 where all detections were
+    kept from before."""
     detections: Mapped[int] = mapped_column(BigInteger)
     """Detections that were offered to the tracker."""
     degenerate_boxes: Mapped[int]
     """Boxes without an area, dropped before tracking."""
     limited_frames: Mapped[int]
     """Frames in which a limit on the number of boxes or on NMS's time was reached."""
+
+
+class DetectionSetRow(Base):
+    """What one `detect` job kept for the job that tracks."""
+
+    __tablename__ = "detection_sets"
+
+    job_id: Mapped[int] = mapped_column(
+        ForeignKey("jobs.id"), primary_key=True, autoincrement=False
+    )
+    address: Mapped[str]
+    """Relative to `home`."""
+    frames: Mapped[int]
+    frames_inferred: Mapped[int]
+    """Frames that the model looked at in this job; 0 where they were kept from before."""
+    detections: Mapped[int] = mapped_column(BigInteger)
 
 
 class TrackRow(Base):

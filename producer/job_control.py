@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from db import job_records, queue
+from db import job_records
 from db import jobs as protocol
 from db.dialect import reading
 from db.errors import Unreachable
@@ -50,7 +50,7 @@ def job(job_id: int) -> JobDetails:
         return JobDetails(
             job_records.get(tx, job_id),
             job_records.attempts(tx, job_id),
-            job_records.children(tx, job_id),
+            job_records.family(tx, job_id),
             job_records.output_files(tx, job_id),
         )
 
@@ -75,6 +75,8 @@ def retry(job_id: int) -> Job:
     Raises:
         UsageError: there is no such job, or it cannot be retried; the message says why.
     """
+    from db import queue  # Celery takes half a second to load, and most commands only look
+
     found = database()
     with found.begin() as tx:
         queued = protocol.retry(tx, job_id)

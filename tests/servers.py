@@ -82,10 +82,10 @@ class PostgresCluster:
             time.sleep(0.05)
         raise RuntimeError((self._folder / "log").read_text())
 
-    def stop(self) -> None:
-        """Stop the server, as fast as it can be done cleanly."""
+    def stop(self, *, immediately: bool = False) -> None:
+        """Stop the server, as fast as it can be done cleanly, or faster."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGQUIT if immediately else signal.SIGINT)
             self._process.wait(30)
             self._process = None
 
@@ -124,10 +124,13 @@ def postgres() -> Iterator[PostgresCluster]:
 
 
 class Valkey:
-    """A Valkey server on a unix socket, which can be killed and started again."""
+    """A Valkey server on a unix socket, which can be killed and started again.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Options are its own (`--requirepass`, `hunter2`), and win over ours.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder, self._options = folder, options
         self.socket = folder / "valkey.sock"
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -147,13 +150,15 @@ class Valkey:
             [
                 *(str(get_binary_path()), "--port", "0", "--unixsocket", str(self.socket)),
                 *("--dir", str(self._folder), "--appendonly", "yes", "--save", ""),
-                *("--maxmemory-policy", "noeviction"),
+                *("--maxmemory-policy", "noeviction", *self._options),
             ],
             stdout=subprocess.DEVNULL,
         )
         for _ in range(200):
             with contextlib.suppress(redis.RedisError), self.client() as client:
-                client.ping()
+                # One that wants a password is there, too.
+                with contextlib.suppress(redis.AuthenticationError):
+                    client.ping()
                 return
             time.sleep(0.05)
         raise RuntimeError("Valkey did not start")
@@ -165,12 +170,19 @@ class Valkey:
             self._process.wait(30)
             self._process = None
 
+    def kill(self) -> None:
+        """Take the server's life."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+            self._process = None
+
 
 @contextlib.contextmanager
-def valkey() -> Iterator[Valkey]:
+def valkey(*options: str) -> Iterator[Valkey]:
     """A server in a folder of its own, short enough for a unix socket's path."""
     with tempfile.TemporaryDirectory(prefix="nsvk-") as name:
-        server = Valkey(Path(name))
+        server = Valkey(Path(name), *options)
         try:
             yield server
         finally:

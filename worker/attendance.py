@@ -114,6 +114,7 @@ class Attendance:
                 home=str(self._config.home),
                 folder=str(self._config.home / attempt_address(job.id, job.attempt)),
                 roots=tuple(map(str, self._config.root_paths)),
+                segment_s=self._config.segment_s,
             )
         )
 

@@ -31,6 +31,8 @@ class Context:
         folder: where the job writes its files; it exists.
         device: `cpu`, `cuda:0`.
         roots: folders that inputs must lie under, symbolic links resolved.
+        segment_s: a longer video is split into segments of about this many seconds, jobs of their
+            own; None where there is nobody to run them.
         report: called with the progress, a few times a second.
         stop_wanted: asked at every checkpoint.
     """
@@ -39,6 +41,7 @@ class Context:
     folder: Path
     device: str = "cpu"
     roots: tuple[Path, ...] = (Path("/"),)
+    segment_s: float | None = None
     report: Callable[[Progress], None] = _nobody_listens
     stop_wanted: Callable[[], bool] = _nobody_stops
     _reported_at: float = field(default=float("-inf"), init=False)

@@ -77,6 +77,7 @@ def _run(run: Run, device: str, worker: _Worker) -> FromRunner:
         folder=Path(run.folder),
         device=device,
         roots=tuple(map(Path, run.roots)),
+        segment_s=run.segment_s,
         report=worker.report,
         stop_wanted=worker.stop_wanted,
     )

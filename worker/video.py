@@ -18,8 +18,11 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from db.errors import VideoError
+from db.specs import Segment
 from worker.video_container import open_video
 from worker.video_pictures import Pictures
+from worker.video_seeking import reaches, start_at
+from worker.video_times import Times
 
 # By how much a video may fall short of the duration its container states before that is called
 # damage: sound often outlasts the pictures by a part of a second.
@@ -73,34 +76,36 @@ def probe(path: Path) -> VideoInfo:
 
 
 class VideoReader:
-    """The frames of a video, to be iterated over once, inside a `with`.
+    """The frames of a video, or of a segment of it, to be iterated over once, inside a `with`.
 
-    Every frame is decoded; those that `stride` skips are not converted to BGR. Frames that change
-    size on the way are scaled to the size of the first. Damage does not raise: what decodes is
-    given, and afterwards `missing` and `damage` tell the rest.
+    Every frame is decoded; those whose number `stride` skips are not converted to BGR. Frames that
+    change size on the way are scaled to the size of the first. Damage does not raise: what decodes
+    is given, and afterwards `missing` and `damage` tell the rest.
 
-    A frame without a timestamp, or with one that is not after that of the frame before (a
-    recorder's clock was reset; AVI with B-frames), is placed where the frame before it ends.
+    The segments of `worker.segments.plan` together give what the whole video gives: each frame
+    once, with the same pixels and the same time. A segment numbers its frames on from
+    `first_frame`, so where `frames_decoded` of an earlier one is not its `frames` (a packet was
+    damaged), the whole video numbers them otherwise. What they say adds up so: `frames_decoded` is
+    the sum, `end_s` that of the last segment, `damage` all their notes and the missing frames,
+    which are those claimed less the sum (a segment says 0).
 
     Attributes:
-        info: what the container claims.
-        frames_decoded: all frames decoded so far, skipped ones too.
-        end_s: when the last decoded frame ends, in seconds from the first frame: after the end
-            of the iteration, the video's true duration.
+        info: what the container claims of the whole video.
+        frames_decoded: all frames of the segment decoded so far, skipped ones too.
 
     Raises:
         VideoError: the file cannot be opened, or no frame of it can be decoded.
         OSError: the file could not be read on; trying again may help.
     """
 
-    def __init__(self, path: Path, stride: int = 1) -> None:
+    def __init__(self, path: Path, stride: int = 1, segment: Segment | None = None) -> None:
         if stride < 1:
             raise ValueError(f"stride must be 1 or more, not {stride}")
         self.frames_decoded = 0
-        self.end_s = 0.0
         self._stride = stride
-        self._time_s = -1.0  # of the frame before; before all of them for the first
-        self._start_pts: int | None = None
+        self._segment = segment or Segment.whole()
+        self._faulty = 0
+        self._undecodable_before = 0  # what belongs to the segment before
         self._ended = False
         self._reformatter = VideoReformatter()
         container, stream = open_video(path)
@@ -112,11 +117,13 @@ class VideoReader:
             self._first: VideoFrame | None = first
             self._coded_size = first.width, first.height
             self._orientation = _orientation(first)
-            # Elsewhere a frame's duration is FFmpeg's guess from the codec's nominal rate, which is
-            # wrong where the rate varies: the time since the frame before is a better guess.
-            self._states_durations = _is_mp4(container)
             self._time_base = cast(Fraction, stream.time_base)  # every stream that is read has one
             self.info = _info(container, stream, first)
+            self._times = Times(
+                self._time_base, self.info.fps, _is_mp4(container), self._segment.start_pts
+            )
+            if self._segment.first_pts is not None:
+                self._begin_at(path, self._segment.first_pts)
         except BaseException:
             self._pictures.close()
             raise
@@ -133,54 +140,71 @@ class VideoReader:
         self._pictures.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        while (picture := self._next()) is not None:
-            self._place(picture)
-            index = self.frames_decoded
+        while (picture := self._next()) is not None and not reaches(picture, self._segment.end_pts):
+            self._times.place(picture)
+            self._faulty += picture.is_corrupt
+            index = self._segment.first_frame + self.frames_decoded
             self.frames_decoded += 1
             if index % self._stride == 0:
-                yield Frame(index, self._time_s, self._to_bgr(picture))
+                yield Frame(index, self._times.time_s, self._to_bgr(picture))
         self._ended = True
 
     @property
+    def end_s(self) -> float:
+        """When the last decoded frame ends, in seconds from the first frame of the video.
+
+        After the end of the iteration: the video's true duration.
+        """
+        return self._times.end_s
+
+    @property
     def missing(self) -> int:
-        """After the end: how many frames the container claims beyond those decoded."""
-        if not self._ended or self.info.frames_claimed is None:
+        """After the end: how many frames the container claims beyond those decoded.
+
+        0 for one of several segments: what is claimed is claimed of the whole video.
+        """
+        if not self._ended or self.info.frames_claimed is None or self._segment.of > 1:
             return 0
         return max(0, self.info.frames_claimed - self.frames_decoded)
 
     @property
     def damage(self) -> str | None:
         """What disturbed or stopped the decoding so far, in words; None if nothing did."""
-        notes = self._pictures.damage
+        notes = []
+        undecodable = self._pictures.undecodable - self._undecodable_before
+        if undecodable:
+            notes.append(f"packets that could not be decoded: {undecodable}")
+        if self._faulty:
+            notes.append(f"frames decoded with errors: {self._faulty}")
+        if self._segment.end_pts is None:
+            notes += self._early_end()
+        return "; ".join(notes) or None
+
+    def _early_end(self) -> list[str]:
+        """How the video falls short of what its container states."""
+        notes = [self._pictures.stopped_by] if self._pictures.stopped_by else []
         claimed_s = self.info.duration_s
         if self.missing:
             notes.append(f"{self.missing} of {self.info.frames_claimed} frames are missing")
         elif self._ended and self.info.frames_claimed is None and claimed_s is not None:
             # Matroska and its like state a duration but no number of frames.
-            ends_s = float((self._start_pts or 0) * self._time_base) + self.end_s
+            ends_s = float((self._times.start_pts or 0) * self._time_base) + self.end_s
             if ends_s < claimed_s - _SHORTFALL_S:
                 notes.append(f"it ends at {ends_s:.1f} s, its container says {claimed_s:.1f} s")
-        return "; ".join(notes) or None
+        return notes
+
+    def _begin_at(self, path: Path, first_pts: int) -> None:
+        """Go on with the first picture that is not before `first_pts`."""
+        self._pictures.close()
+        start = start_at(path, first_pts)
+        self._pictures, self._first = start.pictures, start.first
+        for picture in start.before:
+            self._times.place(picture)
+        self._undecodable_before = self._pictures.undecodable
 
     def _next(self) -> VideoFrame | None:
         first, self._first = self._first, None
         return first if first is not None else self._pictures.next()
-
-    def _place(self, picture: VideoFrame) -> None:
-        """Set the time of this frame, and when it ends."""
-        time_s = self.end_s
-        if picture.pts is not None:
-            if self._start_pts is None:
-                self._start_pts = picture.pts - round(time_s / self._time_base)
-            stated_s = float((picture.pts - self._start_pts) * self._time_base)
-            if stated_s > self._time_s:
-                time_s = stated_s
-        duration_s = float(picture.duration * self._time_base)
-        if self.frames_decoded and not (self._states_durations and duration_s):
-            duration_s = time_s - self._time_s
-        elif not duration_s and self.info.fps:
-            duration_s = 1 / self.info.fps
-        self._time_s, self.end_s = time_s, time_s + duration_s
 
     def _to_bgr(self, picture: VideoFrame) -> NDArray[np.uint8]:
         width, height = self._coded_size
@@ -222,8 +246,9 @@ def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
 
 
 def _why_no_frame(path: Path, stream: VideoStream, pictures: Pictures) -> str:
-    if pictures.damage:
-        return f"{path}: no frame of it can be decoded: {'; '.join(pictures.damage)}"
+    if pictures.undecodable or pictures.stopped_by:
+        why = pictures.stopped_by or f"{pictures.undecodable} packets are damaged"
+        return f"{path}: no frame of it can be decoded: {why}"
     if stream.frames:
         return f"{path} is cut off before the first of its {stream.frames} frames; copy it again"
     return f"{path} holds a video of no frames; record or export it again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from threading import Lock
 
 import av
@@ -19,17 +19,26 @@ _THREADS = min(4, os.cpu_count() or 1)
 class Pictures:
     """The decoded pictures of one video stream, still in the codec's own pixel format.
 
-    A packet that cannot be decoded is counted and passed over. The packet at which a file was cut
-    off is left out, since half a picture shows half grey. With frame threads PyAV 18 also loses
-    the last few pictures where one of the last few packets is damaged: it cannot resume draining
-    the decoder after an error.
+    They are those of `packets`, or else of all packets of the stream. A packet that cannot be
+    decoded is counted and passed over. The packet at which a file was cut off is left out, since
+    half a picture shows half grey. With frame threads PyAV 18 also loses the last few pictures
+    where one of the last few packets is damaged: it cannot resume draining the decoder after an
+    error.
 
+    Attributes:
+        undecodable: how many packets were passed over so far.
+        stopped_by: what ended the reading before the end of the file, in words; None if nothing.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        self._undecodable = 0
-        self._faulty = 0
-        self._stopped_by: str | None = None
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        packets: Iterable[Packet[VideoStream]] | None = None,
+    ) -> None:
+        self.undecodable = 0
+        self.stopped_by: str | None = None
+        self._source = container.demux(stream) if packets is None else packets
         self._container = container
         self._stream = stream
         self._closed = False
@@ -38,18 +47,6 @@ class Pictures:
         stream.thread_type = "AUTO"
         stream.thread_count = _THREADS
         self._decoded = self._decode()
-
-    @property
-    def damage(self) -> list[str]:
-        """What disturbed or stopped the decoding so far, a few words each."""
-        notes = []
-        if self._undecodable:
-            notes.append(f"packets that could not be decoded: {self._undecodable}")
-        if self._faulty:
-            notes.append(f"frames decoded with errors: {self._faulty}")
-        if self._stopped_by is not None:
-            notes.append(self._stopped_by)
-        return notes
 
     def next(self) -> VideoFrame | None:
         """The next picture, None after the last.
@@ -78,7 +75,7 @@ class Pictures:
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         held: Packet[VideoStream] | None = None
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._source:
                 if packet.size == 0:
                     continue  # to the decoder an empty packet would mean the end
                 if held is not None:
@@ -87,20 +84,18 @@ class Pictures:
         except av.FFmpegError as error:
             if isinstance(error, OSError | MemoryError):
                 raise
-            self._stopped_by = f"reading stopped before the end ({error.strerror})"
+            self.stopped_by = f"reading stopped before the end ({error.strerror})"
         if held is not None and held.is_corrupt:
-            self._stopped_by = "the file ends in the middle of a frame"
+            self.stopped_by = "the file ends in the middle of a frame"
         elif held is not None:
             yield held
 
     def _pictures_in(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         """What `packet` completes; what the decoder still holds, for None."""
         try:
-            pictures = self._stream.decode(packet)
+            return self._stream.decode(packet)
         except av.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise
-            self._undecodable += 1
+            self.undecodable += 1
             return []
-        self._faulty += sum(picture.is_corrupt for picture in pictures)
-        return pictures

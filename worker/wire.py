@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from db.results import AnyResult
+from db.results import RunnerResult
 from db.specs import AnySpec
 
 
@@ -20,10 +20,11 @@ class Run(_Message):
     type: Literal["run"] = "run"
     job_id: int
     attempt: int
-    spec: AnySpec
+    spec: Annotated[AnySpec, Field(discriminator="kind")]
     home: str
     folder: str
     roots: tuple[str, ...]
+    segment_s: float
 
 
 class Stop(_Message):
@@ -46,7 +47,7 @@ class Done(_Message):
     """From the runner: the job succeeded."""
 
     type: Literal["done"] = "done"
-    result: AnyResult
+    result: RunnerResult
 
 
 class Broke(_Message):

@@ -382,7 +382,7 @@ def test_a_parent_is_queued_when_its_last_child_has_succeeded(database: Engine) 
     parent = made(database, children=[spec("one"), spec("two")])
     assert parent.state is State.WAITING
     with database.begin() as tx:
-        one, two = job_records.children(tx, parent.id)
+        one, two = job_records.family(tx, parent.id)
     for child, state in ((one, State.WAITING), (two, State.QUEUED)):
         lease = claimed(database, child)
         with database.begin() as tx:
@@ -395,7 +395,7 @@ def test_a_parent_fails_with_its_child_and_the_other_children_are_cancelled(
 ) -> None:
     parent = made(database, children=[spec("one"), spec("two"), spec("three")])
     with database.begin() as tx:
-        one, two, three = job_records.children(tx, parent.id)
+        one, two, three = job_records.family(tx, parent.id)
     running = claimed(database, two)
     lease = claimed(database, one)
     with database.begin() as tx:
@@ -414,7 +414,7 @@ def test_a_parent_fails_with_its_child_and_the_other_children_are_cancelled(
 def test_retrying_a_parent_keeps_the_children_that_succeeded(database: Engine) -> None:
     parent = made(database, children=[spec("one"), spec("two")])
     with database.begin() as tx:
-        one, two = job_records.children(tx, parent.id)
+        one, two = job_records.family(tx, parent.id)
     for child, succeeds in ((one, True), (two, False)):
         lease = claimed(database, child)
         with database.begin() as tx:
@@ -432,7 +432,7 @@ def test_retrying_a_parent_keeps_the_children_that_succeeded(database: Engine) -
 def test_cancelling_a_parent_cancels_its_children(database: Engine) -> None:
     parent = made(database, children=[spec("one")])
     with database.begin() as tx:
-        [child] = job_records.children(tx, parent.id)
+        [child] = job_records.family(tx, parent.id)
         jobs.cancel(tx, parent.id)
         jobs.cancel_abandoned(tx)
     assert current(database, parent).state is State.CANCELLED

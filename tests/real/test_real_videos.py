@@ -16,6 +16,7 @@ from db.layout import model_address
 from db.results import TrackResult
 from db.specs import TrackerOptions, TrackSpec
 from worker.context import Context
+from worker.detection import look
 from worker.jobs import track
 
 
@@ -39,7 +40,9 @@ class Real:
     def track(self, video: str, name: str, **options: Any) -> TrackResult:
         folder = self.home / "jobs" / name
         folder.mkdir(parents=True)
-        return track.run(self.spec(video, **options), Context(self.home, folder))
+        found = track.run(self.spec(video, **options), Context(self.home, folder))
+        assert isinstance(found, TrackResult)
+        return found
 
     def truth(self, video: str) -> Any:
         return json.loads((self.shared / "data" / f"{video}.truth.json").read_text())
@@ -131,7 +134,7 @@ def test_other_tracker_options_cost_no_inference(
     def refuse(*_: Any) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(track, "_detector", refuse)
+    monkeypatch.setattr(look, "_detector", refuse)
     again = real.track(
         "shelf-bottles.mp4",
         "shelf-again",

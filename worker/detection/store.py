@@ -38,7 +38,7 @@ _FLOOR = 0.1
 _ROWS_PER_PART = 50_000
 
 # Changed when the layout of what is stored changes, so that old sets are not found any more.
-_LAYOUT = 1
+_LAYOUT = 2
 
 _CONTENTS = "stored.json"
 
@@ -69,6 +69,8 @@ class DetectionKey:
         max_det: the most boxes that a frame may have.
         backend: what ran the model, with all that changes the numbers.
         stride: every how many frames the model looked.
+        first_pts, end_pts: of the segment, in units of the stream's time base; None for an end of
+            the video.
     """
 
     video_sha256: str
@@ -79,6 +81,8 @@ class DetectionKey:
     max_det: int
     backend: str
     stride: int
+    first_pts: int | None = None
+    end_pts: int | None = None
 
     @property
     def digest(self) -> str:
@@ -94,6 +98,7 @@ class Contents(BaseModel):
     Attributes:
         video: the video as it was decoded.
         class_names: name of each class; the index is the class id.
+        first_frame: number, in the whole video, of the first frame of this part of it.
         frames: frames that the model looked at.
         detections: detections in all of them.
         limited_frames: frames in which a limit on the number of boxes was reached.
@@ -104,6 +109,7 @@ class Contents(BaseModel):
 
     video: VideoFacts
     class_names: tuple[str, ...]
+    first_frame: int
     frames: int
     detections: int
     limited_frames: int
@@ -121,6 +127,11 @@ class StoredDetections:
         self.contents = contents
         self._folder = folder
         self._conf_floor = conf_floor
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self._folder
 
     def above(self, conf: float) -> Iterator[Detections]:
         """Every frame that the model looked at, in order, with its detections above `conf`.
@@ -185,7 +196,9 @@ class DetectionWriter:
         if self._pending_rows >= _ROWS_PER_PART:
             self._write_part()
 
-    def commit(self, video: VideoFacts, class_names: tuple[str, ...]) -> StoredDetections:
+    def commit(
+        self, video: VideoFacts, class_names: tuple[str, ...], first_frame: int = 0
+    ) -> StoredDetections:
         """Make what was added the stored set of its key.
 
         If somebody else has stored the same set meanwhile, theirs stays: it was made from the same.
@@ -193,12 +206,14 @@ class DetectionWriter:
         Args:
             video: the video as it was decoded.
             class_names: name of each class; the index is the class id.
+            first_frame: number, in the whole video, of the first frame of this part of it.
         """
         if self._pending:
             self._write_part()
         contents = Contents(
             video=video,
             class_names=class_names,
+            first_frame=first_frame,
             frames=self._frames,
             detections=self._detections,
             limited_frames=self._limited_frames,

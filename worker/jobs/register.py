@@ -36,7 +36,11 @@ def run(spec: RegisterSpec, context: Context) -> RegisterResult:
             f"{spec.weights_sha256[:12]}): add it again"
         )
     context.advance(1, 3, "steps", "opening")
-    checkpoint = inspect(copy)
+    try:
+        checkpoint = inspect(copy)
+    except ModelError as error:
+        # The copy is about to be removed: whoever reads this knows the file by its own name.
+        raise ModelError(str(error).replace(str(copy), str(source))) from error
     context.advance(2, 3, "steps", "keeping")
     _keep(copy, context.home / model_address(spec.weights_sha256))
     context.advance(3, 3, "steps", "keeping")

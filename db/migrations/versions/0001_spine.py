@@ -115,7 +115,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("traceback", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "outcome IN ('succeeded', 'failed', 'lost', 'handed back', 'cancelled')",
+            "outcome IN ('succeeded', 'failed', 'lost', 'handed back', 'split', 'cancelled')",
             name=op.f("ck_job_attempts_outcome"),
         ),
         sa.CheckConstraint(
@@ -187,6 +187,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_trackings_video_id"), ["video_id"], unique=False)
 
     op.create_table(
+        "detection_sets",
+        sa.Column("job_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("frames", sa.Integer(), nullable=False),
+        sa.Column("frames_inferred", sa.Integer(), nullable=False),
+        sa.Column("detections", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["jobs.id"], name=op.f("fk_detection_sets_job_id_jobs")
+        ),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_detection_sets")),
+    )
+    op.create_table(
         "class_counts",
         sa.Column("job_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("class", sa.Text(), nullable=False),
@@ -235,6 +247,7 @@ def downgrade() -> None:
     """Take it back."""
     op.drop_table("tracks")
     op.drop_table("class_counts")
+    op.drop_table("detection_sets")
     with op.batch_alter_table("trackings", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_trackings_video_id"))
         batch_op.drop_index(batch_op.f("ix_trackings_model_id"))

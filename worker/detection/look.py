@@ -1,0 +1,184 @@
+"""Looking at a video with a model: what that depends on, and what was kept of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+from db.errors import VideoError
+from db.files import sha256_of
+from db.layout import model_address
+from db.results import VideoFacts
+from db.specs import DetectSpec, Segment, TrackSpec
+from worker.checkpoint import verify
+from worker.context import Context
+from worker.detection.detections import Detections
+from worker.detection.detector import Detector
+from worker.detection.joined import JoinedDetections
+from worker.detection.store import DetectionKey, DetectionStore, StoredDetections
+from worker.inputs import allowed_file
+from worker.read_ahead import read_ahead
+from worker.segments import plan
+from worker.ultralytics_env import backend_name
+from worker.video import Frame, VideoReader, probe
+
+# Ultralytics keeps 300 boxes a frame; a full shelf has more products than that.
+MAX_DET = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One way to look at one video.
+
+    Attributes:
+        video: the file, which is the one that was enqueued.
+        weights: the registered checkpoint, unchanged.
+        key: what detections of the whole video are kept under.
+        device: `cpu`, `cuda:0`.
+        store: where they are kept.
+    """
+
+    video: Path
+    weights: Path
+    key: DetectionKey
+    device: str
+    store: DetectionStore
+
+    @classmethod
+    def of(cls, spec: TrackSpec | DetectSpec, context: Context, conf_floor: float) -> Self:
+        """What a spec asks for, once video and model are seen to be the ones it means.
+
+        Raises:
+            VideoError: the video has changed since it was enqueued.
+            ModelError: the model's file is gone or has changed.
+            UsageError: the video is gone, or lies outside the roots.
+        """
+        weights = context.home / model_address(spec.model_sha256)
+        verify(weights, spec.model_sha256)
+        device = spec.device or context.device
+        key = DetectionKey(
+            video_sha256=spec.video_sha256,
+            model_sha256=spec.model_sha256,
+            imgsz=spec.imgsz,
+            conf_floor=conf_floor,
+            iou=spec.iou,
+            max_det=MAX_DET,
+            backend=backend_name(device),
+            stride=spec.stride,
+        )
+        store = DetectionStore(context.home / "detections")
+        return cls(_unchanged_video(spec, context), weights, key, device, store)
+
+    @property
+    def conf_floor(self) -> float:
+        """Confidence above which detections are kept."""
+        return self.key.conf_floor
+
+    def segments(self, segment_s: float | None) -> list[Segment]:
+        """The video in parts of about `segment_s` seconds; one part if it is no longer than that.
+
+        Raises:
+            VideoError: the file is no video that can be decoded.
+        """
+        duration_s = probe(self.video).duration_s
+        if segment_s is None or duration_s is None or duration_s <= segment_s:
+            return [Segment.whole()]
+        return plan(self.video, math.ceil(duration_s / segment_s))
+
+    def find(self, segment: Segment | None = None) -> StoredDetections | None:
+        """What was kept of a segment, or of the whole video; None if nobody has looked."""
+        return self.store.find(self._key(segment))
+
+    def join(self, segments: Sequence[Segment]) -> JoinedDetections | None:
+        """What was kept of all segments, as of one video; None if one of them is missing."""
+        found = [self.find(segment) for segment in segments]
+        parts = [part for part in found if part is not None]
+        if len(parts) < len(segments):
+            return None
+        return JoinedDetections(parts, probe(self.video).frames_claimed)
+
+    def detect(self, segment: Segment, context: Context) -> StoredDetections:
+        """Look at every `stride`-th frame of a segment, and keep what is seen.
+
+        Raises:
+            VideoError, OSError: the video cannot be decoded, or not be read on.
+            UsageError: the device is not there.
+            Stopped: the job was told to stop.
+        """
+        context.advance(0, None, "frames", "loading the model")
+        key = self.key
+        detector = _detector(
+            self.weights, self.device, key.conf_floor, key.iou, key.imgsz, key.max_det
+        )
+        names = tuple(detector.class_names[number] for number in sorted(detector.class_names))
+        with (
+            VideoReader(self.video, self.key.stride, segment) as reader,
+            self.store.write(self._key(segment), context.folder) as writer,
+            closing(read_ahead(reader)) as frames,
+        ):
+            total = segment.frames or reader.info.frames_claimed
+            context.advance(0, total, "frames", "detecting")
+            for batch in _batches(frames, detector.batch_size):
+                seen = detector.detect([frame.image for frame in batch])
+                for frame, one in zip(batch, seen, strict=True):
+                    writer.add(
+                        Detections(
+                            frame.index, frame.time_s, one.xyxy, one.confidence, one.class_id
+                        ),
+                        one.limited,
+                    )
+                done = batch[-1].index + 1 - segment.first_frame
+                context.advance(done, total, "frames", "detecting")
+            return writer.commit(_video_facts(reader), names, segment.first_frame)
+
+    def _key(self, segment: Segment | None) -> DetectionKey:
+        if segment is None:
+            return self.key
+        return replace(self.key, first_pts=segment.first_pts, end_pts=segment.end_pts)
+
+
+def _unchanged_video(spec: TrackSpec | DetectSpec, context: Context) -> Path:
+    video = allowed_file(Path(spec.video), context.roots)
+    context.advance(0, None, "frames", "reading the video")
+    found = sha256_of(video, lambda read: context.advance(0, None, "frames", "reading the video"))
+    if found != spec.video_sha256:
+        raise VideoError(
+            f"{video} has changed since it was enqueued (sha256 {found[:12]}, not "
+            f"{spec.video_sha256[:12]}): enqueue it again"
+        )
+    return video
+
+
+@lru_cache(maxsize=1)
+def _detector(
+    weights: Path, device: str, conf: float, iou: float, imgsz: int, max_det: int
+) -> Detector:
+    """The detector of the last job, kept for the next: loading one takes seconds."""
+    from worker.detection.ultralytics_yolo import UltralyticsYolo  # torch: seconds, and GBs
+
+    return UltralyticsYolo(weights, device, conf, iou, imgsz, max_det)
+
+
+def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+    while batch := list(islice(frames, size)):
+        yield batch
+
+
+def _video_facts(reader: VideoReader) -> VideoFacts:
+    return VideoFacts(
+        width=reader.info.width,
+        height=reader.info.height,
+        fps=reader.info.fps,
+        frames_decoded=reader.frames_decoded,
+        frames_claimed=reader.info.frames_claimed,
+        frames_missing=reader.missing,
+        duration_s=reader.end_s,
+        codec=reader.info.codec,
+        damage=reader.damage,
+    )
