@@ -24,6 +24,9 @@ from db.specs import Priority, QueueClass
 # would run the job's message twice; the shortest value of any client counts for all of them.
 VISIBILITY_TIMEOUT_S = 24 * 3600
 
+# A worker answers a ping at once; it may have to wait for a processor.
+_PING_S = 5.0
+
 # The order is that in which a worker looks into them.
 QUEUES = tuple(
     f"nightshelf.{queue_class}.{priority.name.lower()}"
@@ -116,6 +119,19 @@ def message_counts() -> dict[str, int]:
         with app.pool.acquire(block=True) as connection:
             redis = connection.default_channel.client
             return {name: int(redis.llen(name)) for name in QUEUES}
+    except _AWAY as error:
+        raise _away(error) from error
+
+
+def ping(host: str) -> bool:
+    """Whether a worker on a host answers within a few seconds.
+
+    Raises:
+        Unreachable: the broker does not answer.
+    """
+    one = app.control.inspect(timeout=_PING_S, limit=1, pattern=f"*@{host}", matcher="glob")
+    try:
+        return bool(one.ping())
     except _AWAY as error:
         raise _away(error) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +15,9 @@ PREFIX = "NIGHTSHELF_"
 
 # sun_path of a unix socket is 108 bytes on Linux, the terminating zero included: unix(7).
 MAX_SOCKET_PATH_BYTES = 107
+
+# What .env.example has for every password.
+PLACEHOLDER = "change-me"
 
 
 class Settings(BaseSettings):
@@ -51,6 +55,12 @@ class Settings(BaseSettings):
         "cpu",
         description="Device of one worker process. `nightshelf worker` sets it for those it "
         "starts; nobody else needs to.",
+    )
+    segment_s: float = Field(
+        600.0,
+        gt=0,
+        description="A longer video is cut into segments of about this length, detected as jobs "
+        "of their own, on any worker.",
     )
     lease_s: float = Field(
         60.0, gt=0, description="How long a claim holds without a sign of life from its worker."
@@ -107,12 +117,33 @@ class Settings(BaseSettings):
         8192, ge=512, description="A runner whose resident memory exceeds this is killed (MiB)."
     )
     flower_port: int = Field(5555, ge=1, le=65535, description="Port of Flower, on loopback.")
+    flower_auth: SecretStr = Field(
+        SecretStr(""),
+        description="Who may look at Flower, `user:password`, several separated by commas. Empty: "
+        "everybody on this machine.",
+    )
     log_level: str = Field("INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        description="`text`, or `json`: an object a line, with time, level, logger, message, job, "
+        "attempt, worker and device.",
+    )
 
     @field_validator("home")
     @classmethod
     def _resolve_home(cls, home: Path) -> Path:
         return home.expanduser().resolve()
+
+    @field_validator("database_url", "broker_url", "flower_auth")
+    @classmethod
+    def _no_placeholder(cls, secret: SecretStr) -> SecretStr:
+        text = secret.get_secret_value()
+        logins = text.split(",")
+        if f":{PLACEHOLDER}@" in text or any(one.endswith(f":{PLACEHOLDER}") for one in logins):
+            raise ValueError(
+                f"the password is still the placeholder `{PLACEHOLDER}`: choose one of your own"
+            )
+        return secret
 
     @field_validator("log_level")
     @classmethod

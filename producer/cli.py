@@ -8,7 +8,17 @@ from typing import NoReturn
 import typer
 
 from db.errors import NightshelfError
-from producer.commands import database, jobs, models, report, services, track
+from producer.commands import (
+    database,
+    doctor,
+    health,
+    jobs,
+    metrics,
+    models,
+    report,
+    services,
+    track,
+)
 from producer.exit_codes import ExitCode
 
 app = typer.Typer(
@@ -30,7 +40,10 @@ app.add_typer(report.app, name="report")
 app.command("worker")(services.worker)
 app.command("reconcile")(services.reconcile)
 app.command("flower")(services.flower)
+app.command("metrics")(metrics.metrics)
+app.command("healthy")(health.healthy)
 app.add_typer(database.app, name="db")
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from db import jobs, queue
+from db import jobs, logs, queue
 from db.errors import Unreachable
 from db.job_records import Job
 from db.layout import job_address
@@ -45,7 +45,8 @@ def reconcile_once(engine: Engine, config: Settings) -> Reconciled:
             job = jobs.reap(tx, lease, config.retry_backoff_s)
         if job is not None:
             reaped.append(job)
-            log.warning("job %d: %s (now %s)", job.id, job.error, job.state)
+            with logs.about(job=job.id, attempt=job.attempt):
+                log.warning("job %d: %s (now %s)", job.id, job.error, job.state)
             if job.state is not State.QUEUED:
                 # No further attempt will clean up after this one.
                 shutil.rmtree(config.home / job_address(job.id), ignore_errors=True)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
+from db import logs
 from db.errors import NightshelfError
 from db.settings import settings
-from worker.supervisor import Supervisor
 
 
 def main() -> int:
     """Run until told to stop; 1 if the surroundings are not fit to work in."""
     try:
         config = settings()
-        logging.basicConfig(
-            level=config.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        logs.configure(config)
+        # It makes the Celery application, and that needs settings that are valid.
+        from worker.supervisor import Supervisor
+
         Supervisor(config).run()
     except NightshelfError as error:
-        sys.stderr.write(f"nightshelf worker: {error}\n")
+        for line in str(error).splitlines():
+            sys.stderr.write(f"nightshelf worker: {line}\n")
         return 1
     return 0
 

@@ -14,8 +14,9 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from db import jobs, queue, results
+from db import jobs, logs, queue, results
 from db.errors import LeaseLost, NightshelfError, PermanentError, Unreachable
+from db.job_records import Progress
 from db.jobs import Claimant, Lease
 from db.layout import attempt_address, job_address
 from db.settings import Settings
@@ -59,6 +60,11 @@ class Execution:
             lease = jobs.claim(tx, job_id, self._claimant, self._config.lease_s)
         if lease is None:
             return False
+        with logs.about(job=job_id, attempt=lease.job.attempt):
+            return self._attempt(lease)
+
+    def _attempt(self, lease: Lease) -> bool:
+        job_id = lease.job.id
         log.info("job %d: attempt %d begins: %s", job_id, lease.job.attempt, lease.job.label)
         self._remove_earlier_attempts(lease)
         attendance = Attendance(
@@ -83,10 +89,13 @@ class Execution:
         if isinstance(end, Done):
             end = self._finish(lease, attendance, end)
         if isinstance(end, Done):
-            log.info("job %d: succeeded", lease.job.id)
+            if isinstance(end.result, results.Split):
+                log.info("job %d: waits for %d segments", lease.job.id, len(end.result.children))
+                _remove(folder)
+            else:
+                log.info("job %d: succeeded", lease.job.id)
             return True
-        shutil.rmtree(folder, ignore_errors=True)
-        _remove_if_empty(folder.parent)
+        _remove(folder)
         match end:
             case Cancelled():
                 self._persist(attendance, lambda tx: jobs.end_cancelled(tx, lease))
@@ -113,8 +122,12 @@ class Execution:
 
     def _finish(self, lease: Lease, attendance: Attendance, done: Done) -> Done | Broke:
         def write(tx: Connection) -> None:
-            jobs.finish(tx, lease)
-            results.write(tx, lease.job, done.result)
+            if isinstance(done.result, results.Split):
+                progress = Progress(0, done.result.total, done.result.unit, "in segments")
+                jobs.split(tx, lease, done.result.children, progress)
+            else:
+                jobs.finish(tx, lease)
+                results.write(tx, lease.job, done.result)
 
         try:
             self._persist(attendance, write)
@@ -177,6 +190,11 @@ class Execution:
                 self._config.home / attempt_address(lease.job.id, number), ignore_errors=True
             )
         _remove_if_empty(folder)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _remove_if_empty(folder.parent)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -12,8 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from db import schema
-from db.dialect import engine
+from db.doctor import fitness
 from db.processes import bound_to_me
 from db.queue import QUEUES
 from db.settings import PREFIX, Settings
@@ -37,7 +36,8 @@ class _Worker:
     def start(self) -> None:
         # The name is new at every start: a worker that comes back is not the one that died.
         name = f"{self.device.replace(':', '')}-{secrets.token_hex(3)}"
-        command = [sys.executable, "-m", "celery", "--app", "worker.tasks", "worker"]
+        # Quiet: no banner in a log that may be JSON.
+        command = [sys.executable, "-m", "celery", "--app", "worker.tasks", "--quiet", "worker"]
         command += ["--pool", "threads", "--concurrency", "1", "--hostname", f"{name}@%h"]
         command += ["--queues", ",".join(QUEUES), "--without-mingle", "--without-gossip"]
         self.process = subprocess.Popen(
@@ -71,16 +71,17 @@ class Supervisor:
 
     def __init__(self, config: Settings) -> None:
         self._config = config
-        self._workers = [_Worker(device) for device in devices(config)]
+        self._workers: list[_Worker] = []
         self._stops = 0
 
     def run(self) -> None:
         """Start the workers and watch them until told to stop.
 
         Raises:
-            SchemaBehind, Unreachable: the database is not fit to work on.
+            Unfit: something would lose or repeat work, or keep any from being done.
         """
-        schema.check(engine(self._config.database))
+        fitness.check(self._config)
+        self._workers = [_Worker(device) for device in devices(self._config)]
         for wanted in (signal.SIGTERM, signal.SIGINT):
             signal.signal(wanted, self._on_signal)
         while not self._stops:

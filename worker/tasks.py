@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from typing import Any
 
 from celery import signals
 from celery.exceptions import Ignore
 
+from db import logs
 from db.dialect import engine
 from db.jobs import Claimant
 from db.queue import app
@@ -18,11 +18,16 @@ from worker.execution import Execution
 _executions: list[Execution] = []
 
 
+@signals.celeryd_init.connect  # type: ignore[untyped-decorator]
+def _log(sender: str, **_: Any) -> None:
+    """Log as the settings say, before Celery has anything to say."""
+    config = settings()
+    logs.configure(config, worker=sender, device=config.device)
+
+
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]
-def _log_to_stderr(**_: Any) -> None:
-    logging.basicConfig(
-        level=settings().log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+def _keep_the_log(**_: Any) -> None:
+    """Celery sets its own log up where nobody answers this."""
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
@@ -54,6 +59,12 @@ def _run(job_id: int) -> None:
 @app.task(name="nightshelf.track")  # type: ignore[untyped-decorator]
 def track(job_id: int) -> None:
     """Detect and track the products in a video."""
+    _run(job_id)
+
+
+@app.task(name="nightshelf.detect")  # type: ignore[untyped-decorator]
+def detect(job_id: int) -> None:
+    """Look at one segment of a video."""
     _run(job_id)
 
 

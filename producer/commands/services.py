@@ -69,6 +69,9 @@ def worker() -> None:
 
     Devices are those of `NIGHTSHELF_DEVICES`; by default every CUDA device, or else the CPU.
     """
+    from db.settings import settings
+
+    settings()  # a mistake in one is told here and not by the many processes to come
     os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 - no shell is wanted
 
 
@@ -79,16 +82,13 @@ def reconcile(
 
     At least one must run; any number may.
     """
-    import logging
-
+    from db import logs
     from db.settings import settings
     from producer import reconcile as reconciler
     from producer.enqueue import database
 
     config = settings()
-    logging.basicConfig(
-        level=config.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(config)
     found = database()
     if once:
         done = reconciler.reconcile_once(found, config)
@@ -101,13 +101,17 @@ def reconcile(
 
 
 def flower() -> None:
-    """Run Flower on loopback, read-only: without a login its buttons are refused.
+    """Run Flower on loopback, read-only.
 
     Flower's `terminate` means nothing to a running job: `nightshelf jobs cancel` does.
     """
     from db.settings import settings
 
     config = settings()
+    # By the environment and not as options: a process list shows those.
+    os.environ.setdefault("FLOWER_READ_ONLY", "true")
+    if login := config.flower_auth.get_secret_value():
+        os.environ["FLOWER_BASIC_AUTH"] = login
     command = [sys.executable, "-m", "celery", "--app", "db.queue", "flower"]
     command += ["--address=127.0.0.1", f"--port={config.flower_port}", "--logging=warning"]
     os.execv(sys.executable, command)  # noqa: S606 - no shell is wanted
