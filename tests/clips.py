@@ -39,10 +39,25 @@ def number_in(image: NDArray[np.uint8]) -> int:
     return number
 
 
+def _grainy(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """The picture over a pattern that moves, so that it is predicted from others and not exactly.
+
+    The number can still be read.
+    """
+    height, width, _ = picture.shape
+    pattern = np.random.default_rng(0).integers(0, 100, (2 * height, 2 * width, 3))
+    y, x = 3 * number % height, 2 * number % width
+    grainy = picture * 0.6 + pattern[y : y + height, x : x + width]
+    return np.clip(grainy, 0, 255).astype(np.uint8)
+
+
 def write_clip(
     path: Path,
     rates: Sequence[tuple[int, int]] = ((60, 30),),
     *,
+    codec: str = "libx264",
+    codec_params: str = "",
+    grainy: bool = False,
     width: int = 128,
     height: int = 64,
     pix_fmt: str = "yuv420p",
@@ -56,6 +71,8 @@ def write_clip(
 ) -> list[float]:
     """Write a clip of (frames, frames per second) stretches; the container is that of the suffix.
 
+    `codec_params` are x264's or x265's own, as `open-gop=1:scenecut=0`.
+
     Returns:
         When each frame is shown, in seconds from the first.
     """
@@ -63,9 +80,9 @@ def write_clip(
     options = {"movflags": "+faststart"} if movie and index_first else {}
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(
-            "libx264",
+            codec,
             rate=rates[0][1],
-            options={"preset": "veryfast"},
+            options=_encoder_options(codec, codec_params),
             width=width,
             height=height,
             pix_fmt=pix_fmt,
@@ -80,13 +97,23 @@ def write_clip(
         stream.codec_context.flags |= Flags.frame_duration  # or the packets would have none
         starts = []
         for number, (start, length) in enumerate(_schedule(rates)):
-            frame = VideoFrame.from_ndarray(numbered_picture(number, width, height), "bgr24")
+            picture = numbered_picture(number, width, height)
+            picture = _grainy(picture, number) if grainy else picture
+            frame = VideoFrame.from_ndarray(picture, "bgr24")
             frame.pts, frame.time_base = start + round(start_s / _TICK), _TICK
             frame.duration = length
             starts.append(float(start * _TICK))
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return starts
+
+
+def _encoder_options(codec: str, params: str) -> dict[str, str]:
+    if codec == "libx264":
+        return {"preset": "veryfast"} | ({"x264-params": params} if params else {})
+    if codec == "libx265":  # which would print what it does
+        return {"preset": "veryfast", "x265-params": f"log-level=none:{params}".rstrip(":")}
+    return {}
 
 
 def _schedule(rates: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -135,14 +162,17 @@ def cut_off_index(path: Path) -> None:
     path.write_bytes(data[: data.rfind(b"moov") - 4])
 
 
-def spoil_packet(path: Path, number: int) -> None:
-    """Overwrite one packet, counted from 0 in the order of decoding, with zeros."""
+def spoil_packet(path: Path, number: int, keep: int = 0) -> None:
+    """Overwrite one packet, counted from 0 in the order of decoding, with zeros.
+
+    Its first `keep` bytes stay: 5 of H.264 in MP4 say that it is a key frame.
+    """
     with av.open(str(path)) as container:
         packet = [packet for packet in container.demux(video=0) if packet.size][number]
         position, size = packet.pos, packet.size
     assert position is not None
     data = bytearray(path.read_bytes())
-    data[position : position + size] = bytes(size)
+    data[position + keep : position + size] = bytes(size - keep)
     path.write_bytes(data)
 
 

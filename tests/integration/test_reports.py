@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import fmean
 from typing import Any
@@ -14,6 +14,8 @@ from sqlalchemy import Engine, event, inspect, text
 
 from db import reports
 from db.dialect import reading
+from producer import report
+from producer.reporting import ReportName
 from tests.recorded import finished, register_model, track, track_result, track_spec
 from worker.track_statistics import Track
 
@@ -31,6 +33,9 @@ def many(number: int, frames: int) -> list[Track]:
         made.append(track(one, dice.randrange(len(NAMES)), first, last, dice.uniform(0.3, 0.9)))
     return made
 
+
+# Of each job: its id, its video, its tracks, and how many frames the video has.
+Scenes = list[tuple[int, str, list[Track], int]]
 
 SCENES: dict[str, tuple[list[Track], int]] = {
     "several classes that overlap": (
@@ -55,17 +60,18 @@ SCENES: dict[str, tuple[list[Track], int]] = {
 }
 
 
-@pytest.fixture(params=SCENES, ids=lambda name: name.replace(" ", "-"))
-def scene(request: pytest.FixtureRequest) -> tuple[list[Track], int]:
-    return SCENES[request.param]
-
-
-def recorded(database: Engine, tracks: Sequence[Track], frames: int) -> int:
-    """A finished job that saw these tracks, beside another that saw something else."""
+@pytest.fixture
+def scenes(database: Engine) -> Scenes:
+    """A finished job for each scene, side by side: its id, video, tracks and frames."""
     model = register_model(database, "coco", NAMES)
-    other = track_result(many(20, 50), NAMES, 50, FPS)
-    finished(database, track_spec(model, "/footage/other.mp4"), other)
-    return finished(database, track_spec(model), track_result(tracks, NAMES, frames, FPS)).id
+    made = []
+    for name, (tracks, frames) in SCENES.items():
+        video = f"/footage/{name}.mp4"
+        result = track_result(tracks, NAMES, frames, FPS)
+        made.append(
+            (finished(database, track_spec(model, video), result).id, video, tracks, frames)
+        )
+    return made
 
 
 def run(database: Engine, name: str, job_id: int) -> list[dict[str, Any]]:
@@ -78,95 +84,97 @@ def query(database: Engine, sql: str, **values: object) -> list[tuple[Any, ...]]
         return [tuple(row) for row in tx.execute(text(sql), values)]
 
 
-def test_the_track_report_has_a_row_per_track_as_it_was(
-    database: Engine, scene: tuple[list[Track], int]
-) -> None:
-    tracks, frames = scene
-    expected = [
-        {
-            "track": one.number,
-            "class": NAMES[one.class_id],
-            "first_frame": one.first_frame,
-            "last_frame": one.last_frame,
-            "duration_frames": len(range(one.first_frame, one.last_frame + 1)),
-            "first_s": one.first_s,
-            "last_s": one.last_s,
-            "duration_s": one.last_s - one.first_s,
-            "detections": one.detections,
-            "mean_confidence": one.mean_confidence,
-        }
-        for one in tracks
-    ]
-    assert run(database, "track_report", recorded(database, tracks, frames)) == expected
+def test_the_track_report_has_a_row_per_track_as_it_was(database: Engine, scenes: Scenes) -> None:
+    for job_id, video, tracks, _ in scenes:
+        expected = [
+            {
+                "track": one.number,
+                "class": NAMES[one.class_id],
+                "first_frame": one.first_frame,
+                "last_frame": one.last_frame,
+                "duration_frames": len(range(one.first_frame, one.last_frame + 1)),
+                "first_s": one.first_s,
+                "last_s": one.last_s,
+                "duration_s": one.last_s - one.first_s,
+                "detections": one.detections,
+                "mean_confidence": one.mean_confidence,
+            }
+            for one in tracks
+        ]
+        assert run(database, "track_report", job_id) == expected, video
+
+
+# Each frame of a job joined with the tracks that cover it.
+_COUNTED_BY_FRAME = """
+WITH RECURSIVE frames(frame) AS (
+    SELECT 0 UNION ALL SELECT frame + 1 FROM frames WHERE frame < :frames - 1
+),
+visible AS (
+    SELECT frames.frame, tracks.class, COUNT(*) AS number
+    FROM frames
+    JOIN tracks ON frames.frame BETWEEN tracks.first_frame AND tracks.last_frame
+    WHERE tracks.job_id = :job
+    GROUP BY frames.frame, tracks.class
+)
+SELECT class, MAX(number), SUM(number) * 1.0 / :frames
+FROM visible GROUP BY class ORDER BY class
+"""
 
 
 def test_the_count_report_equals_a_count_frame_by_frame_in_sql(
-    database: Engine, scene: tuple[list[Track], int]
+    database: Engine, scenes: Scenes
 ) -> None:
-    tracks, frames = scene
-    job_id = recorded(database, tracks, frames)
-    counted = query(
-        database,
-        """
-        WITH RECURSIVE frames(frame) AS (
-            SELECT 0 UNION ALL SELECT frame + 1 FROM frames WHERE frame < :frames - 1
-        ),
-        visible AS (
-            SELECT frames.frame, tracks.class, COUNT(*) AS number
-            FROM frames
-            JOIN tracks ON frames.frame BETWEEN tracks.first_frame AND tracks.last_frame
-            WHERE tracks.job_id = :job
-            GROUP BY frames.frame, tracks.class
-        )
-        SELECT class, MAX(number), SUM(number) * 1.0 / :frames
-        FROM visible GROUP BY class ORDER BY class
-        """,
-        job=job_id,
-        frames=frames,
-    )
-    found = run(database, "count_report", job_id)
-    assert [(row["class"], row["peak_simultaneous"]) for row in found] == [
-        (name, peak) for name, peak, _ in counted
-    ]
-    assert [row["mean_visible"] for row in found] == pytest.approx(
-        [float(mean) for _, _, mean in counted]
-    )
+    for job_id, video, _, frames in scenes:
+        counted = query(database, _COUNTED_BY_FRAME, job=job_id, frames=frames)
+        found = run(database, "count_report", job_id)
+        assert [(row["class"], row["peak_simultaneous"]) for row in found] == [
+            (name, peak) for name, peak, _ in counted
+        ], video
+        assert [row["mean_visible"] for row in found] == pytest.approx(
+            [float(mean) for _, _, mean in counted]
+        ), video
 
 
-def test_the_count_report_equals_a_count_in_python(
-    database: Engine, scene: tuple[list[Track], int]
-) -> None:
-    tracks, frames = scene
-    found = run(database, "count_report", recorded(database, tracks, frames))
-    by_class = {
-        name: [one for one in tracks if NAMES[one.class_id] == name] for name in sorted(NAMES)
+def test_the_count_report_equals_a_count_in_python(database: Engine, scenes: Scenes) -> None:
+    for job_id, video, tracks, frames in scenes:
+        found = run(database, "count_report", job_id)
+        by_class: dict[str, list[Track]] = {}
+        for one in tracks:
+            by_class.setdefault(NAMES[one.class_id], []).append(one)
+        assert [row["class"] for row in found] == sorted(by_class), video
+        for row in found:
+            assert row == counted_in_python(row["class"], by_class[row["class"]], frames), video
+
+
+def counted_in_python(name: str, tracks: list[Track], frames: int) -> dict[str, Any]:
+    visible = Counter(
+        frame for one in tracks for frame in range(one.first_frame, one.last_frame + 1)
+    )
+    boxes = [one.mean_confidence for one in tracks for _ in range(one.detections)]
+    return {
+        "class": name,
+        "tracks": len(tracks),
+        "peak_simultaneous": max(visible.values()),
+        "mean_visible": pytest.approx(visible.total() / frames),
+        "detections": len(boxes),
+        "mean_duration_s": pytest.approx(fmean(one.last_s - one.first_s for one in tracks)),
+        "mean_confidence": pytest.approx(fmean(boxes)),
     }
-    seen = {name: members for name, members in by_class.items() if members}
-    assert [row["class"] for row in found] == list(seen)
-    for row, members in zip(found, seen.values(), strict=True):
-        assert row["tracks"] == len(members)
-        boxes = [one.mean_confidence for one in members for _ in range(one.detections)]
-        assert row["detections"] == len(boxes)
-        assert row["mean_confidence"] == pytest.approx(fmean(boxes))
-        durations = [one.last_s - one.first_s for one in members]
-        assert row["mean_duration_s"] == pytest.approx(fmean(durations))
-        visible = Counter(
-            frame for one in members for frame in range(one.first_frame, one.last_frame + 1)
-        )
-        assert row["peak_simultaneous"] == max(visible.values())
-        assert row["mean_visible"] == pytest.approx(visible.total() / frames)
 
 
-def test_totals_and_quality_equal_a_count_in_python(
-    database: Engine, scene: tuple[list[Track], int]
-) -> None:
-    tracks, frames = scene
-    job_id = recorded(database, tracks, frames)
-    [totals] = run(database, "track_totals", job_id)
+def test_totals_and_quality_equal_a_count_in_python(database: Engine, scenes: Scenes) -> None:
+    for job_id, video, tracks, frames in scenes:
+        [totals] = run(database, "track_totals", job_id)
+        assert totals == totals_in_python(video, tracks, frames)
+        [quality] = run(database, "track_quality", job_id)
+        assert quality == quality_in_python(tracks), video
+
+
+def totals_in_python(video: str, tracks: list[Track], frames: int) -> dict[str, Any]:
     lengths = [one.last_frame - one.first_frame + 1 for one in tracks]
     seconds = [one.last_s - one.first_s for one in tracks]
-    expected = {
-        "video": "/footage/aisle.mp4",
+    return {
+        "video": video,
         "model": "coco",
         "video_s": frames / FPS,
         "frames_decoded": frames,
@@ -183,11 +191,12 @@ def test_totals_and_quality_equal_a_count_in_python(
         "max_duration_s": max(seconds, default=None),
         "min_duration_s": min(seconds, default=None),
     }
-    assert totals == expected
-    [quality] = run(database, "track_quality", job_id)
-    short = sum(one < 1 for one in seconds)
-    long = sum(one > 3 for one in seconds)
-    assert quality == {
+
+
+def quality_in_python(tracks: list[Track]) -> dict[str, Any]:
+    seconds = [one.last_s - one.first_s for one in tracks]
+    short, long = sum(one < 1 for one in seconds), sum(one > 3 for one in seconds)
+    return {
         "tracks": len(tracks),
         "short_tracks": short,
         "short_share": pytest.approx(short / len(tracks)) if tracks else None,
@@ -196,16 +205,17 @@ def test_totals_and_quality_equal_a_count_in_python(
     }
 
 
-@pytest.mark.parametrize("name", reports.NAMES)
-def test_a_view_and_the_report_of_its_name_say_the_same(database: Engine, name: str) -> None:
-    job_id = recorded(database, *SCENES["several classes that overlap"])
-    columns = [column["name"] for column in inspect(database).get_columns(name)]
-    with reading(database) as tx:
-        found = reports.run(tx, name, job_id)
-    assert ["job_id", *found.columns] == columns
-    in_view = query(database, f"SELECT * FROM {name} WHERE job_id = :job ORDER BY 2", job=job_id)
-    assert in_view
-    assert [(job_id, *row) for row in found.rows] == in_view
+def test_a_view_and_the_report_of_its_name_say_the_same(database: Engine, scenes: Scenes) -> None:
+    job_id = scenes[0][0]
+    for name in reports.NAMES:
+        columns = [column["name"] for column in inspect(database).get_columns(name)]
+        with reading(database) as tx:
+            found = reports.run(tx, name, job_id)
+        assert ["job_id", *found.columns] == columns
+        sql = f"SELECT * FROM {name} WHERE job_id = :job ORDER BY 2"
+        in_view = query(database, sql, job=job_id)
+        assert in_view
+        assert [(job_id, *row) for row in found.rows] == in_view
 
 
 @pytest.mark.parametrize("name", reports.NAMES)
@@ -232,25 +242,18 @@ def counted_statements(database: Engine) -> Iterator[list[str]]:
     event.remove(database, "before_cursor_execute", note)
 
 
-@pytest.mark.parametrize("name", ["tracks", "counts"])
-def test_the_number_of_statements_does_not_grow_with_the_tracks(
-    database: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch, name: Any
-) -> None:
-    from db.settings import settings
-    from producer import report
-
-    monkeypatch.setenv("NIGHTSHELF_DATABASE_URL", database_url)
-    settings.cache_clear()
+@pytest.mark.usefixtures("configured")
+def test_the_number_of_statements_does_not_grow_with_the_tracks(database: Engine) -> None:
     model = register_model(database, "coco", NAMES)
-    needed = []
+    needed: dict[tuple[str, int], list[str]] = {}
     for number in (1, 150):
-        tracks = many(number, 400)
         spec = track_spec(model, f"/footage/{number}.mp4")
-        job_id = finished(database, spec, track_result(tracks, NAMES, 400)).id
-        with counted_statements(database) as statements:
-            assert report(name, job_id).summaries["totals"]["tracks"] == number
-        needed.append([one for one in statements if one.lstrip().startswith("SELECT")])
-    settings.cache_clear()
-    few, lots = needed
-    assert few == lots
-    assert len(few) <= 8, few
+        job_id = finished(database, spec, track_result(many(number, 400), NAMES, 400)).id
+        names: tuple[ReportName, ...] = ("tracks", "counts")
+        for name in names:
+            with counted_statements(database) as statements:
+                assert report(name, job_id).summaries["totals"]["tracks"] == number
+            needed[name, number] = [one for one in statements if "SELECT" in one]
+    for name in names:
+        assert needed[name, 1] == needed[name, 150]
+        assert 1 < len(needed[name, 1]) <= 8, needed[name, 1]

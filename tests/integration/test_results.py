@@ -8,11 +8,10 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
 
-from db import jobs, results
+from db import job_records, jobs, results
 from db.errors import LeaseLost, ModelError
-from db.job_records import output_files
 from db.jobs import Lease
-from db.results import FileFacts, TrackResult
+from db.results import FileFacts, RegisterResult, TrackResult
 from db.specs import RegisterSpec, Spec
 from db.states import State
 from db.tables import (
@@ -52,9 +51,16 @@ def begun(database: Engine, spec: Spec) -> Lease:
         return claimed(tx, spec)
 
 
+def finish(database: Engine, lease: Lease, result: TrackResult | RegisterResult) -> None:
+    """As the worker does it: the end of the job and its results in one transaction."""
+    with database.begin() as tx:
+        jobs.finish(tx, lease)
+        results.write(tx, lease.job, result)
+
+
 def state_of(database: Engine, lease: Lease) -> State:
     with database.begin() as tx:
-        return jobs.get(tx, lease.job.id).state
+        return job_records.get(tx, lease.job.id).state
 
 
 def registering(name: str, content: str) -> RegisterSpec:
@@ -66,7 +72,7 @@ def test_a_track_job_writes_its_video_tracks_counts_and_files(database: Engine) 
     job = finished(database, track_spec(model), SEEN.model_copy(update={"files": FILES}))
     assert [count(database, table) for table in RESULTS] == [1, 1, 2, 2, 1]
     with database.begin() as tx:
-        [file] = output_files(tx, job.id)
+        [file] = job_records.output_files(tx, job.id)
         votes = tx.scalars(select(TrackRow.class_votes).order_by(TrackRow.track)).all()
         video = tx.execute(select(VideoRow.__table__)).mappings().one()
     assert file.address == f"jobs/{job.id}/attempt-1/trajectories.parquet"
@@ -118,33 +124,28 @@ def test_a_track_class_or_file_is_not_written_twice_for_a_job(
 ) -> None:
     model = register_model(database, "coco", NAMES)
     lease = begun(database, track_spec(model))
-    with pytest.raises(IntegrityError), database.begin() as tx:
-        jobs.finish(tx, lease)
-        results.write(tx, lease.job, SEEN.model_copy(update=twice))
+    with pytest.raises(IntegrityError):
+        finish(database, lease, SEEN.model_copy(update=twice))
     assert [count(database, table) for table in RESULTS] == [0] * len(RESULTS)
     assert state_of(database, lease) is State.RUNNING, "its end was not written either"
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("track", 0),
-        ("first_frame", -1),
-        ("last_frame", 3),
-        ("last_s", 0.1),
-        ("detections", 0),
-        ("mean_confidence", 1.5),
-    ],
-)
-def test_the_database_itself_refuses_a_track_that_cannot_be(
-    database: Engine, field: str, value: float
-) -> None:
+def test_the_database_itself_refuses_a_track_that_cannot_be(database: Engine) -> None:
     model = register_model(database, "coco", NAMES)
     lease = begun(database, track_spec(model))
-    bent = SEEN.tracks[1].model_copy(update={field: value})
-    with pytest.raises(IntegrityError), database.begin() as tx:
-        results.write(tx, lease.job, SEEN.model_copy(update={"tracks": (SEEN.tracks[0], bent)}))
-    assert [count(database, table) for table in RESULTS] == [0] * len(RESULTS)
+    impossible: dict[str, float] = {
+        "track": 0,
+        "first_frame": -1,
+        "last_frame": 3,
+        "last_s": 0.1,
+        "detections": 0,
+        "mean_confidence": 1.5,
+    }
+    for field, value in impossible.items():
+        bent = SEEN.tracks[1].model_copy(update={field: value})
+        with pytest.raises(IntegrityError, match="ck_tracks_"):
+            finish(database, lease, SEEN.model_copy(update={"tracks": (SEEN.tracks[0], bent)}))
+        assert [count(database, table) for table in RESULTS] == [0] * len(RESULTS), field
 
 
 def test_a_video_that_is_known_is_brought_up_to_date_and_not_doubled(database: Engine) -> None:
@@ -169,9 +170,8 @@ def test_a_video_that_is_known_is_brought_up_to_date_and_not_doubled(database: E
 
 def test_results_of_a_model_that_is_not_registered_are_refused(database: Engine) -> None:
     lease = begun(database, track_spec(sha256("unknown")))
-    with pytest.raises(ModelError, match="not registered any more"), database.begin() as tx:
-        jobs.finish(tx, lease)
-        results.write(tx, lease.job, SEEN)
+    with pytest.raises(ModelError, match="not registered any more"):
+        finish(database, lease, SEEN)
     assert count(database, VideoRow) == 0
 
 
@@ -196,10 +196,14 @@ def test_results_are_written_with_the_end_of_the_job_or_not_at_all(database: Eng
     class PowerCut(Exception):
         pass
 
-    with pytest.raises(PowerCut), database.begin() as tx:
-        jobs.finish(tx, lease)
-        results.write(tx, lease.job, SEEN.model_copy(update={"files": FILES}))
-        raise PowerCut
+    def finish_in_the_dark() -> None:
+        with database.begin() as tx:
+            jobs.finish(tx, lease)
+            results.write(tx, lease.job, SEEN.model_copy(update={"files": FILES}))
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        finish_in_the_dark()
     assert [count(database, table) for table in RESULTS] == [0] * len(RESULTS)
     assert state_of(database, lease) is State.RUNNING
 
@@ -209,9 +213,8 @@ def test_a_worker_that_lost_its_lease_writes_no_results(database: Engine) -> Non
     lease = begun(database, track_spec(model))
     with database.begin() as tx:
         jobs.hand_back(tx, lease)
-    with pytest.raises(LeaseLost), database.begin() as tx:
-        jobs.finish(tx, lease)
-        results.write(tx, lease.job, SEEN)
+    with pytest.raises(LeaseLost):
+        finish(database, lease, SEEN)
     assert count(database, TrackingRow) == 0
 
 
@@ -248,9 +251,8 @@ def test_a_name_has_one_content_and_a_content_one_name(
 ) -> None:
     finished(database, registering("coco", "a"), checkpoint("apple"))
     lease = begun(database, registering(name, content))
-    with pytest.raises(ModelError, match=complaint), database.begin() as tx:
-        jobs.finish(tx, lease)
-        results.write(tx, lease.job, checkpoint("banana"))
+    with pytest.raises(ModelError, match=complaint):
+        finish(database, lease, checkpoint("banana"))
     with database.begin() as tx:
         assert tx.execute(select(ModelRow.name, ModelRow.sha256)).all() == [("coco", sha256("a"))]
         assert tx.scalars(select(ModelClassRow.name)).all() == ["apple"]
