@@ -83,11 +83,12 @@ class VideoReader:
     is given, and afterwards `missing` and `damage` tell the rest.
 
     The segments of `worker.segments.plan` together give what the whole video gives: each frame
-    once, with the same pixels and the same time. A segment numbers its frames on from
-    `first_frame`, so where `frames_decoded` of an earlier one is not its `frames` (a packet was
-    damaged), the whole video numbers them otherwise. What they say adds up so: `frames_decoded` is
-    the sum, `end_s` that of the last segment, `damage` all their notes and the missing frames,
-    which are those claimed less the sum (a segment says 0).
+    once, with the same pixels and the same time. `frames_decoded` adds up; `end_s` is that of the
+    last segment; the frames `missing` are those claimed less those decoded, and each segment says
+    0; `damage` is all their notes. A segment numbers its frames on from `first_frame`: after an
+    earlier one in which damage cost frames (`frames_decoded` is less than the segment's `frames`)
+    the whole video numbers them lower, and with a stride looks at others. What FFmpeg makes up for
+    the lost part of a frame differs between runs, and so between a segment and the whole.
 
     Attributes:
         info: what the container claims of the whole video.

@@ -321,7 +321,9 @@ def test_where_what_leads_up_to_a_segment_is_damaged_decoding_begins_before_that
 
     parts = [read(clip, segment=segment) for segment in segments]
 
-    assert renumbered(parts, segments) == whole.frames
+    # What FFmpeg makes up where a key frame is lost is not always the same, even in one process.
+    shown = [(index, time_s) for index, time_s, _ in renumbered(parts, segments)]
+    assert shown == [(index, time_s) for index, time_s, _ in whole.frames]
     assert sum(undecodable(part.damage) for part in parts) == 6
 
 
@@ -383,6 +385,13 @@ def a_frame_after_the_next_key_frame(path: Path) -> None:
     copy(source, path, later={35: 50})
 
 
+def a_frame_before_the_last_key_frame_but_one(path: Path) -> None:
+    source = path.with_name("source.mkv")
+    write_clip(source, _RATES, codec_params="scenecut=0")
+    # A frame must not be shown before it is decoded, so all the others are shown later.
+    copy(source, path, later=dict.fromkeys(range(_FRAMES), 2000) | {50: 2000 - 890})
+
+
 @pytest.mark.parametrize(
     ("name", "write"),
     [
@@ -393,6 +402,7 @@ def a_frame_after_the_next_key_frame(path: Path) -> None:
         ("clip.mp4", one_frame),
         ("clip.mkv", guessed_times),
         ("clip.mkv", a_frame_after_the_next_key_frame),
+        ("clip.mkv", a_frame_before_the_last_key_frame_but_one),
     ],
 )
 def test_a_video_whose_cutting_cannot_be_shown_to_be_exact_is_one_segment(

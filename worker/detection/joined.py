@@ -41,9 +41,13 @@ def _join(parts: Sequence[Contents], frames_claimed: int | None) -> Contents:
     videos = [part.video for part in parts]
     decoded = sum(video.frames_decoded for video in videos)
     missing = max(0, (frames_claimed or 0) - decoded)
-    notes = dict.fromkeys(video.damage for video in videos if video.damage)
+    notes = [
+        f"segment {number}: {video.damage}"
+        for number, video in enumerate(videos, start=1)
+        if video.damage
+    ]
     if missing:
-        notes[f"{missing} of {frames_claimed} frames are missing"] = None
+        notes.append(f"{missing} of {frames_claimed} frames are missing")
     return Contents(
         video=videos[0].model_copy(
             update={
@@ -51,7 +55,7 @@ def _join(parts: Sequence[Contents], frames_claimed: int | None) -> Contents:
                 "frames_claimed": frames_claimed,
                 "frames_missing": missing,
                 "duration_s": videos[-1].duration_s,
-                "damage": "; ".join(filter(None, notes)) or None,
+                "damage": "; ".join(notes) or None,
             }
         ),
         class_names=parts[0].class_names,
