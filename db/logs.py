@@ -54,8 +54,6 @@ def configure(config: Settings, *, worker: str | None = None, device: str | None
     handler.setFormatter(formatter)
     logging.basicConfig(level=config.log_level, handlers=[handler])
     logging.captureWarnings(True)
-    # It tells of each of its plugins, and of the dialect whenever a process checks the schema.
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     # It tells which of its plugins it loads whenever the schema is looked at.
     logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.getLogger().level))
 

@@ -145,6 +145,13 @@ class Settings(BaseSettings):
             )
         return secret
 
+    @field_validator("devices")
+    @classmethod
+    def _some_device(cls, devices: str) -> str:
+        if not devices.replace(",", "").strip():
+            raise ValueError("names no device: leave it out for `auto`")
+        return devices
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, level: str) -> str:
