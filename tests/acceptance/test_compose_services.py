@@ -1,4 +1,4 @@
-"""The services of docker-compose.yml, started as processes, take a job from queue to report."""
+"""A job through the services of docker-compose.yml, an upgrade between, and what Flower shows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ import pytest
 from tests.compose_file import load
 from tests.compose_services import PASSWORDS, VALUES, Services, free_port, valkey_of_the_file
 from tests.deployment import WEIGHTS
-from tests.servers import PostgresCluster
+from tests.servers import PostgresCluster, absent
 
 
 @pytest.fixture
@@ -65,8 +66,9 @@ def test_a_job_runs_through_the_services_and_an_upgrade_between(
     asked = services.run("reconciler", *("track", "/footage", "--model", "products", "--json"))
     [job] = json.loads(asked.stdout)
     until_under_way(services, job["id"])
-    assert services.until_healthy("worker-cpu").startswith("1 running on ")
-    shown += command_lines()
+    with held(services):
+        assert services.until_healthy("worker-cpu").startswith("1 running on ")
+        shown += command_lines()
 
     # The upgrade of docs/deploy.md: drain, migrate, start.
     services.stop("worker-cpu")
@@ -84,6 +86,18 @@ def test_a_job_runs_through_the_services_and_an_upgrade_between(
     check_logs(services, job["id"])
     assert "worker.runner" in shown
     assert secrets_in(shown) == []
+
+
+@contextmanager
+def held(services: Services) -> Iterator[None]:
+    """The job that runs stands still meanwhile: its worker is to be stopped in the midst of it."""
+    family = services.running["worker-cpu"].children(recursive=True)
+    [runner] = [one for one in family if "worker.runner" in one.cmdline()]
+    runner.suspend()
+    try:
+        yield
+    finally:
+        runner.resume()
 
 
 def until_under_way(services: Services, job: int) -> None:
@@ -178,7 +192,8 @@ CLOSED = [
 def test_the_proxy_closes_what_flower_leaves_open(flower: Services) -> None:
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None:
-        pytest.skip("no nginx on this machine")
+        absent("no nginx on this machine")
+    assert nginx is not None
     assert status(flower.socket, "GET", "/metrics", OPEN) == 200, "or the proxy has nothing to do"
     port = free_port()
     config = flower.folder / "nginx.conf"
