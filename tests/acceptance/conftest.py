@@ -16,9 +16,9 @@ from tests.servers import Valkey
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine seconds of a checkout belt: long enough to be interrupted."""
+    """Seven seconds of a checkout belt: long enough to be interrupted."""
     path = tmp_path_factory.mktemp("clips") / "belt.mp4"
-    write_clip(belt(11, 9.0), path, truth_path(path))
+    write_clip(belt(11, 7.0), path, truth_path(path))
     return path
 
 

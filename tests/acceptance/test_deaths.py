@@ -53,7 +53,17 @@ def undisturbed(deployed: Deployment, clip: Path) -> dict[str, list[dict[str, An
     return results(deployed, job)
 
 
-@pytest.mark.parametrize("victim", ["runner", "worker"])
+# On the other database of each pair in `make test-slow`.
+@pytest.mark.parametrize(
+    ("database_url", "victim"),
+    [
+        ("sqlite", "runner"),
+        ("postgresql", "worker"),
+        pytest.param("postgresql", "runner", marks=pytest.mark.slow),
+        pytest.param("sqlite", "worker", marks=pytest.mark.slow),
+    ],
+    indirect=["database_url"],
+)
 def test_a_job_whose_process_is_killed_succeeds_in_attempt_2_with_the_same_results(
     deployed: Deployment, clip: Path, victim: str
 ) -> None:
@@ -65,7 +75,7 @@ def test_a_job_whose_process_is_killed_succeeds_in_attempt_2_with_the_same_resul
     else:
         [worker] = deployed.processes("celery --app worker.tasks")
         worker.send_signal(signal.SIGKILL)
-    deployed.until(lambda: not runner.is_running() or runner.status() == "zombie", 5)
+    deployed.until(lambda: not runner.is_running() or runner.status() == "zombie", 30)
     deployed.until_over(job)
     assert deployed.job(job).state is State.SUCCEEDED
     lost = "failed" if victim == "runner" else "lost"
@@ -77,6 +87,7 @@ def test_a_job_whose_process_is_killed_succeeds_in_attempt_2_with_the_same_resul
     assert folders == ["attempt-2"], "the first attempt left nothing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_supervisor_that_is_killed_takes_everything_with_it(
     deployed: Deployment, clip: Path
@@ -115,6 +126,7 @@ def test_a_worker_told_to_stop_hands_its_job_back_at_no_cost(
     assert deployed.outcomes(job) == ["handed back", "succeeded"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_runner_that_hangs_is_killed_and_the_job_tried_again(
     home: Path, clip: Path, deployed: Deployment

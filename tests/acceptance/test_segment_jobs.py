@@ -65,7 +65,7 @@ def test_a_video_in_segments_has_the_tracks_of_the_whole_and_repeats_none_that_i
         shown = made.cli_json("jobs", "show", str(job))
         assert [child["kind"] for child in shown["children"]] == ["detect"] * 3
         [listed] = made.cli_json("jobs", "list", "--kind", "track")
-        assert listed["progress_done"] == listed["progress_total"] == 225
+        assert listed["progress_done"] == listed["progress_total"] == 175
 
         worker.terminate()
         worker.wait(30)
