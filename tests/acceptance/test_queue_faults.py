@@ -16,6 +16,11 @@ def enqueue(deployed: Deployment, clip: Path, *options: str) -> int:
     return int(job["id"])
 
 
+@pytest.mark.parametrize(
+    "database_url",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_a_broker_that_is_emptied_loses_no_job(
     home: Path, database_url: str, broker: Valkey, clip: Path
 ) -> None:
@@ -71,6 +76,7 @@ def test_cancelling_stops_a_running_job_and_a_queued_one_never_starts(
     assert "ended as cancelled" in deployed.cli("jobs", "watch", str(running), code=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_higher_priorities_go_first_whatever_the_order_in_which_they_were_asked_for(
     home: Path, database_url: str, broker: Valkey, clip: Path

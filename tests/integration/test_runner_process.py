@@ -37,6 +37,7 @@ def register(home: Path, weights: Path) -> Run:
         home=str(home),
         folder=str(home / "jobs/1/attempt-1"),
         roots=("/",),
+        segment_s=600,
     )
 
 
