@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY pyproject.toml ./
 # opencv-python wants a graphics library that a server lacks; the headless build does not.
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+    python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], "s3fs", sep="\n")' \
         > requirements.txt \
     && pip install --constraint constraints.txt --requirement requirements.txt \
     && pip install --no-deps --force-reinstall \

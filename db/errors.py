@@ -33,6 +33,10 @@ class Unreachable(NightshelfError):
     """The database or the broker does not answer."""
 
 
+class StorageError(NightshelfError):
+    """The object store does not answer, or refuses."""
+
+
 class SchemaBehind(NightshelfError):
     """The database's schema is not the one this code was written for."""
 

@@ -20,6 +20,17 @@ _HIDDEN = "***"
 # Of an address that may be none: one that cannot be parsed holds a password all the same.
 _PASSWORD = re.compile(r"://[^:@/]*:(.+)@")
 
+
+def printable(text: str) -> str:
+    r"""The text on one line and with nothing in it that a terminal obeys, as `\n` for a line break.
+
+    A file may have any name.
+    """
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
 _about: ContextVar[Mapping[str, Any]] = ContextVar("about", default={})  # noqa: B039 - never changed
 
 
@@ -75,11 +86,15 @@ def _hide(text: str, secrets: Sequence[str]) -> str:
 
 
 class _TextFormatter(logging.Formatter):
-    """A line as people read it."""
+    """A line as people read it, whatever the names of files have in them."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         super().__init__(_TEXT)
         self._secrets = secrets
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The line."""
+        return printable(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and the traceback below it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -27,8 +27,15 @@ class Settings(BaseSettings):
 
     home: Path = Field(
         Path("~/.nightshelf"),
-        description="Where everything that is not a row is kept: models, detections, job outputs, "
-        "and the embedded broker and database. Workers on several machines need it shared.",
+        description="Folder of everything that is not a row: models, detections, job outputs, "
+        "and the embedded broker and database. Workers on several machines need it shared, or "
+        "`files_url` set: then it is each machine's own, for copies.",
+    )
+    files_url: str = Field(
+        "",
+        description="Object store in which models, detections and job outputs are kept, for "
+        "example `s3://bucket/nightshelf`; its credentials and endpoint are those of its own "
+        "client (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL_S3` …). Empty: they are kept under `home`.",
     )
     database_url: SecretStr = Field(
         SecretStr(""),
@@ -129,10 +136,29 @@ class Settings(BaseSettings):
         "attempt, worker and device.",
     )
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _local_home(cls, home: Any) -> Any:
+        if "://" in str(home):
+            raise ValueError(
+                f"must be a folder of this machine: set {PREFIX}FILES_URL to the object store"
+            )
+        return home
+
     @field_validator("home")
     @classmethod
     def _resolve_home(cls, home: Path) -> Path:
         return home.expanduser().resolve()
+
+    @field_validator("files_url")
+    @classmethod
+    def _some_bucket(cls, url: str) -> str:
+        scheme, separator, rest = url.partition("://")
+        if url and not (scheme and separator and rest.strip("/")):
+            raise ValueError("must be an address like s3://bucket/nightshelf")
+        if "@" in rest:
+            raise ValueError("must hold no password: credentials are those of the store's client")
+        return url.rstrip("/")
 
     @field_validator("database_url", "broker_url", "flower_auth")
     @classmethod
@@ -167,6 +193,10 @@ class Settings(BaseSettings):
                 f"{PREFIX}LEASE_S ({self.lease_s:g}), or one late renewal loses the job"
             )
         return self
+
+    def located(self, address: str | PurePosixPath) -> str:
+        """Where a person finds what is kept under an address: a path, or `s3://…`."""
+        return f"{self.files_url or self.home}/{address}"
 
     @property
     def embedded_broker(self) -> bool:

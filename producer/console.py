@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from db.job_records import Job
+from db.settings import settings
 from db.specs import Priority
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def print_details(details: JobDetails) -> None:
         rows = [[one.id, str(one.state), one.label, one.attempt] for one in details.children]
         print_table(("child", "state", "label", "attempt"), rows, title="\nchildren")
     if details.files:
-        rows = [[one.name, one.size_bytes, one.address] for one in details.files]
-        print_table(("file", "bytes", "address under home"), rows, title="\nfiles")
+        rows = [[settings().located(one.address), one.size_bytes] for one in details.files]
+        print_table(("file", "bytes"), rows, title="\nfiles")
 
 
 def print_table(

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from db.errors import UsageError
+from db.logs import printable
 from db.settings import settings
+
+log = logging.getLogger(__name__)
+
+LeavingOut = Callable[[str], None]
+"""Called with why a file is left out, in one line."""
 
 # The containers that the worker opens; anything else in a folder is passed over.
 VIDEO_SUFFIXES = frozenset(
@@ -26,36 +33,60 @@ def regular_file(path: Path) -> Path:
         str(path).encode()
     except UnicodeEncodeError:
         raise UsageError(f"the name of {str(path)!r} is not UTF-8: rename the file") from None
+    name = printable(str(path))
     if not path.exists():
-        raise UsageError(f"no such file: {path}")
+        raise UsageError(f"no such file: {name}")
     resolved = path.resolve()
     if not resolved.is_file():
-        raise UsageError(f"not a regular file: {path}")
+        raise UsageError(f"not a regular file: {name}")
     roots = settings().root_paths
     if not any(resolved.is_relative_to(root) for root in roots):
         allowed = ", ".join(map(str, roots))
-        raise UsageError(f"{path} lies outside the allowed folders ({allowed}; NIGHTSHELF_ROOTS)")
+        raise UsageError(f"{name} lies outside the allowed folders ({allowed}; NIGHTSHELF_ROOTS)")
     return resolved
 
 
-def find_videos(sources: Iterable[str | Path]) -> list[Path]:
+def log_left_out(reason: str) -> None:
+    """Say in the log that a file is left out."""
+    log.warning("left out: %s", reason)
+
+
+def find_videos(
+    sources: Iterable[str | Path], on_left_out: LeavingOut = log_left_out
+) -> list[Path]:
     """The video files that files, globs and folders stand for, each once, in order.
 
     A folder stands for the files in it and below that are named like videos; a file that is
-    named itself is taken whatever its name.
+    named itself is taken whatever its name. Of a folder or a glob, what a worker could not be told
+    of or may not read is left out: one file must not keep a night's footage from being tracked.
 
     Raises:
-        UsageError: a source stands for nothing, or there is none.
+        UsageError: a source stands for nothing that can be taken, or there is none.
     """
     found: dict[Path, None] = {}
     for source in sources:
         if not str(source):
             raise UsageError("an empty name is no video: is a variable unset?")
-        for path in _expand(Path(source).expanduser()):
-            found[regular_file(path)] = None
+        for path in _usable(Path(source).expanduser(), on_left_out):
+            found[path] = None
     if not found:
         raise UsageError("no videos were named: name files, globs or folders")
     return list(found)
+
+
+def _usable(source: Path, on_left_out: LeavingOut) -> list[Path]:
+    files: list[Path] = []
+    reasons: list[str] = []
+    for path in _expand(source):
+        try:
+            files.append(regular_file(path))
+        except UsageError as refusal:
+            reasons.append(str(refusal))
+    if not files:
+        raise UsageError(reasons[0])
+    for reason in reasons:
+        on_left_out(reason)
+    return files
 
 
 def _expand(source: Path) -> list[Path]:
@@ -67,11 +98,13 @@ def _expand(source: Path) -> list[Path]:
         )
         if not below:
             suffixes = " ".join(sorted(VIDEO_SUFFIXES))
-            raise UsageError(f"no videos in folder {source} (looked for {suffixes})")
+            raise UsageError(
+                f"no videos in folder {printable(str(source))} (looked for {suffixes})"
+            )
         return below
     if source.exists() or not glob.has_magic(str(source)):
         return [source]
     matches = [Path(match) for match in sorted(glob.glob(str(source), recursive=True))]
     if not matches:
-        raise UsageError(f"nothing matches {source}")
+        raise UsageError(f"nothing matches {printable(str(source))}")
     return [path for match in matches for path in _expand(match)]

@@ -6,7 +6,6 @@ Any number may run at once: each change is a compare-and-swap on the lease token
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from db.job_records import Job
 from db.layout import job_address
 from db.settings import Settings
 from db.states import State
+from db.storage import storage
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def reconcile_once(engine: Engine, config: Settings) -> Reconciled:
                 log.warning("job %d: %s (now %s)", job.id, job.error, job.state)
             if job.state is not State.QUEUED:
                 # No further attempt will clean up after this one.
-                shutil.rmtree(config.home / job_address(job.id), ignore_errors=True)
+                storage(config).remove(job_address(job.id))
     with engine.begin() as tx:
         jobs.cancel_abandoned(tx)
     rung = queue.ring_due(engine, config)

@@ -15,6 +15,7 @@ from db.files import sha256_of
 from db.results import refuse_other
 from db.settings import settings
 from db.specs import Priority, RegisterSpec
+from db.storage import storage
 from db.tables import ModelClassRow, ModelRow
 from producer.enqueue import Enqueued, database, enqueue, validated
 from producer.inputs import regular_file
@@ -22,7 +23,7 @@ from producer.inputs import regular_file
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A registered model; the address is relative to `home`, the size in bytes."""
+    """A registered model; the address is relative to where files are kept, the size in bytes."""
 
     name: str
     sha256: str
@@ -62,8 +63,7 @@ def add_model(weights: str | Path, name: str) -> Enqueued:
 
 def _is_whole(known: Model) -> bool:
     """Whether the file that is kept is still what was registered."""
-    path = settings().home / known.address
-    return path.is_file() and sha256_of(path) == known.sha256
+    return storage(settings()).sha256_of(known.address) == known.sha256
 
 
 def models() -> list[Model]:

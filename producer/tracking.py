@@ -11,8 +11,9 @@ from db.errors import ModelError, UsageError
 from db.files import sha256_of
 from db.settings import settings
 from db.specs import Priority, TrackerOptions, TrackSpec
+from db.storage import storage
 from producer.enqueue import Enqueued, enqueue, validated
-from producer.inputs import find_videos
+from producer.inputs import LeavingOut, find_videos, log_left_out
 from producer.registry import Model, model
 
 Reading = Callable[[Path, int], None]
@@ -38,6 +39,7 @@ def track(
     priority: Priority = Priority.NORMAL,
     force: bool = False,
     on_read: Reading = _silent,
+    on_left_out: LeavingOut = log_left_out,
 ) -> list[Enqueued]:
     """Enqueue a `track` job for each video; one that was tracked this way before is not new.
 
@@ -55,6 +57,8 @@ def track(
         priority: which of the waiting jobs go first.
         force: make another job even if one did the same.
         on_read: called while the videos are read for their sha256.
+        on_left_out: called for each file of a folder or glob that cannot be taken; by default
+            that is logged.
 
     Raises:
         UsageError: a value, a class or a video cannot be; nothing is enqueued.
@@ -62,7 +66,7 @@ def track(
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
     registered = _usable(model)
-    found = find_videos(videos)
+    found = find_videos(videos, on_left_out)
     # A mistake in a value is told before gigabytes are read for their content.
     spec = validated(
         TrackSpec,
@@ -93,10 +97,10 @@ def track(
 
 def _usable(name: str) -> Model:
     registered = model(name)
-    path = settings().home / registered.address
-    if not path.is_file():
+    if not storage(settings()).holds(registered.address):
         raise ModelError(
-            f"the file of model {name!r} is gone: {path}. Add it again: "
+            f"the file of model {name!r} is gone: {settings().located(registered.address)}. "
+            "Add it again: "
             f"`nightshelf models add {registered.source} --name {name}`"
         )
     return registered

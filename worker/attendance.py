@@ -1,23 +1,28 @@
-"""Watching a job while the runner runs it: its lease, its clocks, and who wants it to stop."""
+"""Watching a job while it runs and its files move: its lease, its clocks, and who stops it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+import traceback
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from db import jobs
-from db.errors import LeaseLost
+from db.errors import LeaseLost, PermanentError
 from db.job_records import Progress
 from db.jobs import Lease
 from db.layout import attempt_address
+from db.results import Result
 from db.settings import Settings
+from db.storage import Storage
 from worker.runner_process import RunnerDied, RunnerProcess
+from worker.transfer import Transfer, fetch, publish
 from worker.wire import Advanced, Broke, Done, Halted, Run, Stop
 
 log = logging.getLogger(__name__)
@@ -50,12 +55,14 @@ class Attendance:
         lease: Lease,
         runner: RunnerProcess,
         stopping: threading.Event,
+        storage: Storage,
     ) -> None:
         self.runner = runner
         self._engine = engine
         self._config = config
         self._lease = lease
         self._stopping = stopping
+        self._storage = storage
         moment = time.monotonic()
         self.lease_ends = moment + config.lease_s
         self._deadline = moment + config.deadline_s
@@ -67,7 +74,7 @@ class Attendance:
         self._told_to_stop_at: float | None = None
 
     def wait(self) -> End:
-        """Hand the job to the runner and wait for its end.
+        """Bring the job's files here, hand it to the runner and wait for its end.
 
         A runner that outruns a clock, grows too large or ignores a request to stop is killed.
 
@@ -75,6 +82,10 @@ class Attendance:
             LeaseLost: the lease was taken, or could not be renewed before it ended.
         """
         try:
+            job, device = self._lease.job, self._config.device
+            fetching = partial(fetch, self._storage, job, job.parsed_spec, device)
+            if end := self._accompany(Transfer(fetching), "fetching"):
+                return end
             self._hand_over()
             while True:
                 message = self.runner.receive(_LISTEN_S)
@@ -102,6 +113,61 @@ class Attendance:
             )
         except RunnerDied as died:
             return Broke(error=str(died), traceback=died.last_words or None)
+
+    def publish(self, result: Result) -> End | None:
+        """Keep the files of a job that succeeded; returns its end if they cannot be kept.
+
+        Raises:
+            LeaseLost: the lease was taken, or could not be renewed before it ended.
+        """
+        job, device = self._lease.job, self._config.device
+        publishing = partial(publish, self._storage, job, result, device)
+        return self._accompany(Transfer(publishing), "publishing", finishing=True)
+
+    def discard(self) -> None:
+        """Remove what the attempt has left: no row will point to it.
+
+        Raises:
+            LeaseLost: the lease was taken, or could not be renewed before it ended.
+        """
+        folder = attempt_address(self._lease.job.id, self._lease.job.attempt)
+        self._accompany(
+            Transfer(lambda _: self._storage.remove(folder)), "removing", finishing=True
+        )
+
+    def _accompany(self, transfer: Transfer, what: str, finishing: bool = False) -> End | None:
+        """Keep the lease while files move; returns the job's end if it ends with that.
+
+        Args:
+            transfer: the move, under way.
+            what: what it does, for the progress and an error.
+            finishing: the work is done: a worker that is told to stop may still keep it, within
+                its grace.
+        """
+        moved = 0
+        while not transfer.wait(_LISTEN_S):
+            moment = time.monotonic()
+            if transfer.moved > moved:
+                moved = transfer.moved
+                self._advanced_at = moment
+                self._unwritten = Progress(moved, None, "bytes", what)
+            self._renew()
+            end = self._overdue(moment)
+            if self._cancel_wanted or self._stopping.is_set():
+                self._told_to_stop_at = self._told_to_stop_at or moment
+                if self._cancel_wanted or not finishing:
+                    end = self._stopped()
+            if end:
+                transfer.give_up()
+                return end
+        self._advanced_at = time.monotonic()
+        if (error := transfer.error) is None:
+            return None
+        return Broke(
+            error=f"{what} its files: {error}",
+            traceback="".join(traceback.format_exception(error)),
+            permanent=isinstance(error, PermanentError),
+        )
 
     def _hand_over(self) -> None:
         job = self._lease.job

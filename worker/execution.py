@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from db import jobs, logs, queue, results
+from db import job_records, jobs, logs, queue, results
+from db.dialect import reading
 from db.errors import LeaseLost, NightshelfError, PermanentError, Unreachable
 from db.job_records import Progress
 from db.jobs import Claimant, Lease
-from db.layout import attempt_address, job_address
+from db.layout import attempt_address
 from db.settings import Settings
-from worker.attendance import Attendance, Cancelled, HandedBack
+from db.states import Outcome
+from db.storage import storage
+from worker.attendance import Attendance, Cancelled, End, HandedBack
 from worker.runner_process import RunnerProcess
 from worker.wire import Broke, Done
 
@@ -42,6 +43,7 @@ class Execution:
         self._engine = engine
         self._config = config
         self._claimant = claimant
+        self._storage = storage(config)
         self._runner: RunnerProcess | None = None
         self.stopping = threading.Event()
 
@@ -66,17 +68,16 @@ class Execution:
     def _attempt(self, lease: Lease) -> bool:
         job_id = lease.job.id
         log.info("job %d: attempt %d begins: %s", job_id, lease.job.attempt, lease.job.label)
-        self._remove_earlier_attempts(lease)
         attendance = Attendance(
-            self._engine, self._config, lease, self._fit_runner(), self.stopping
+            self._engine, self._config, lease, self._fit_runner(), self.stopping, self._storage
         )
-        folder = self._config.home / attempt_address(job_id, lease.job.attempt)
         try:
             return self._record(lease, attendance)
         except LeaseLost as error:
             log.warning("job %d: %s", job_id, error)
             attendance.runner.kill()
-            shutil.rmtree(folder, ignore_errors=True)
+            if not self._may_be_recorded(lease):
+                self._storage.remove(attempt_address(job_id, lease.job.attempt))
             return False
         finally:
             self._retire_runner()
@@ -84,18 +85,17 @@ class Execution:
 
     def _record(self, lease: Lease, attendance: Attendance) -> bool:
         """Wait for the job to end and write how it did, in one transaction each."""
-        folder = self._config.home / attempt_address(lease.job.id, lease.job.attempt)
         end = attendance.wait()
         if isinstance(end, Done):
             end = self._finish(lease, attendance, end)
         if isinstance(end, Done):
             if isinstance(end.result, results.Split):
                 log.info("job %d: waits for %d segments", lease.job.id, len(end.result.children))
-                _remove(folder)
             else:
                 log.info("job %d: succeeded", lease.job.id)
+            self._storage.release(attempt_address(lease.job.id, lease.job.attempt))
             return True
-        _remove(folder)
+        attendance.discard()
         match end:
             case Cancelled():
                 self._persist(attendance, lambda tx: jobs.end_cancelled(tx, lease))
@@ -120,7 +120,12 @@ class Execution:
                 log.error("job %d: attempt failed (now %s): %s", job.id, job.state, broke.error)
                 raise JobFailed(broke.error)
 
-    def _finish(self, lease: Lease, attendance: Attendance, done: Done) -> Done | Broke:
+    def _finish(self, lease: Lease, attendance: Attendance, done: Done) -> End:
+        if isinstance(done.result, results.Split):
+            attendance.discard()
+        elif end := attendance.publish(done.result):
+            return end
+
         def write(tx: Connection) -> None:
             if isinstance(done.result, results.Split):
                 progress = Progress(0, done.result.total, done.result.unit, "in segments")
@@ -182,23 +187,14 @@ class Execution:
         except (Unreachable, DBAPIError) as error:
             log.warning("the next job was not rung for; the reconciler will: %s", error)
 
-    def _remove_earlier_attempts(self, lease: Lease) -> None:
-        """Remove what attempts that were killed left behind: no row points to it."""
-        folder: Path = self._config.home / job_address(lease.job.id)
-        for number in range(1, lease.job.attempt):
-            shutil.rmtree(
-                self._config.home / attempt_address(lease.job.id, number), ignore_errors=True
-            )
-        _remove_if_empty(folder)
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    _remove_if_empty(folder.parent)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return
+    def _may_be_recorded(self, lease: Lease) -> bool:
+        """Whether rows point to the attempt's files: the answer to a commit can get lost."""
+        try:
+            with reading(self._engine) as tx:
+                attempts = job_records.attempts(tx, lease.job.id)
+        except DBAPIError:
+            return True  # what was not recorded is removed by the next attempt, or the reaper
+        return any(
+            one.attempt == lease.job.attempt and one.outcome == Outcome.SUCCEEDED
+            for one in attempts
+        )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from db.errors import UsageError
+from db.logs import printable
 
 
 def allowed_file(path: Path, roots: Sequence[Path]) -> Path:
@@ -14,9 +15,13 @@ def allowed_file(path: Path, roots: Sequence[Path]) -> Path:
     Raises:
         UsageError: there is none, or it lies outside the roots.
     """
-    resolved = path.resolve()
+    name = printable(str(path))
+    try:
+        resolved = path.resolve()
+    except (ValueError, RuntimeError):  # a null byte in the name; links that go round in a circle
+        raise UsageError(f"no such file: {name}") from None
     if not resolved.is_file():
-        raise UsageError(f"no such file: {path}")
+        raise UsageError(f"no such file: {name}")
     if not any(resolved.is_relative_to(root) for root in roots):
-        raise UsageError(f"{path} lies outside the allowed folders (NIGHTSHELF_ROOTS)")
+        raise UsageError(f"{name} lies outside the allowed folders (NIGHTSHELF_ROOTS)")
     return resolved

@@ -1,4 +1,4 @@
-"""Whether files can be kept under `NIGHTSHELF_HOME`."""
+"""Whether files can be kept: under `NIGHTSHELF_HOME`, and in the object store if there is one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from db.doctor.finding import Finding, Verdict
-from db.errors import UsageError
+from db.errors import StorageError, UsageError
 from db.settings import MAX_SOCKET_PATH_BYTES, PREFIX, Settings
 
 _GIB = 2**30
@@ -27,6 +27,8 @@ def examine(config: Settings) -> list[Finding]:
         found.append(free_space(shutil.disk_usage(there).free))
     if config.home.is_dir():
         found.append(_one_file_system(config.home))
+    if config.files_url:
+        found.append(object_store(config))
     if config.embedded_broker:
         found.append(_socket_path(config))
     return found
@@ -50,6 +52,25 @@ def home(folder: Path) -> Finding:
             f"mount it, give this user the right to write, or set {PREFIX}HOME",
         )
     return Finding(what, f"{folder}, writable")
+
+
+def object_store(config: Settings) -> Finding:
+    """Whether the object store of `config` takes a small object, gives it back and removes it.
+
+    One that does not answer is waited for, job by job, and one of an unknown kind is not.
+    """
+    from db.object_store import ObjectStore  # its packages are loaded where they are used
+
+    what = "object store"
+    try:
+        ObjectStore(config.files_url, config.home).probe()
+    except UsageError as error:
+        cure = f"`pip install 'nightshelf[s3]'` for s3://, or set {PREFIX}FILES_URL"
+        return Finding(what, str(error), Verdict.FATAL, cure)
+    except StorageError as error:
+        cure = f"see to its bucket, credentials and endpoint, or set {PREFIX}FILES_URL"
+        return Finding(what, str(error), Verdict.BAD, cure)
+    return Finding(what, f"{config.files_url}, writable")
 
 
 def _absent(what: str, folder: Path) -> Finding:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -95,6 +94,7 @@ def track(
 
     Example: `nightshelf track footage/ 'old/*.mp4' --model coco --classes bottle --wait`
     """
+    from db.logs import printable
     from producer import console
     from producer.commands.waiting import wait_and_exit
     from producer.enqueue import validated
@@ -108,7 +108,9 @@ def track(
         hit_counter_max=hit_counter_max,
         initialization_delay=initialization_delay,
     )
-    paths = find_videos(videos)
+    paths = find_videos(
+        videos, lambda reason: typer.echo(f"nightshelf: left out: {reason}", err=True)
+    )
     with console.reading_progress(sum(path.stat().st_size for path in paths)) as on_read:
         enqueued = enqueue_tracks(
             paths,
@@ -129,7 +131,7 @@ def track(
         console.print_json([console.job_dict(one.job) | {"new": one.new} for one in enqueued])
     else:
         for path, one in zip(paths, enqueued, strict=True):
-            console.print_enqueued(one, Path(path).name)
+            console.print_enqueued(one, printable(path.name))
     if enqueued[0].broker_away:
         console.print_broker_away(enqueued[0].broker_away)
     if wait:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 import pytest
@@ -16,9 +16,11 @@ from db.dialect import now
 from db.errors import LeaseLost
 from db.job_records import Job
 from db.jobs import Claimant, Lease
+from db.results import RegisterResult
 from db.settings import Settings
 from db.specs import RegisterSpec
 from db.states import State
+from db.storage import HomeFolder, Moving, Storage, silent, storage
 from db.tables import JobRow
 from worker.attendance import Attendance, Cancelled, HandedBack
 from worker.runner_process import RunnerProcess
@@ -81,12 +83,18 @@ def attend(
     lease: Lease,
     runner: DoubleRunner,
     stopping: threading.Event | None = None,
+    kept: Storage | None = None,
     **settings: float,
 ) -> Attendance:
     quick = {"lease_s": 2.0, "heartbeat_s": 0.1, "progress_s": 0.05, **settings}
     config = Settings(home=Path("/nowhere"), **quick)  # type: ignore[arg-type]
     return Attendance(
-        database, config, lease, cast(RunnerProcess, runner), stopping or threading.Event()
+        database,
+        config,
+        lease,
+        cast(RunnerProcess, runner),
+        stopping or threading.Event(),
+        kept or storage(config),
     )
 
 
@@ -236,3 +244,69 @@ def test_a_result_is_passed_on_as_it_is(database: Engine, lease: Lease) -> None:
         }
     )
     assert attend(database, lease, DoubleRunner(lambda _: done)).wait() is done
+
+
+class SlowFolder(HomeFolder):
+    """Keeps files where they lie, and takes its time, a byte each hundredth of a second."""
+
+    def __init__(self, steps: int, moves: bool = True) -> None:
+        super().__init__(Path("/nowhere"))
+        self.steps, self.moves, self.taken = steps, moves, 0
+
+    def publish_file(self, address: PurePosixPath, moving: Moving = silent) -> None:
+        for _ in range(self.steps):
+            time.sleep(0.01)
+            self.taken += 1
+            if self.moves:
+                moving(1)
+
+
+REGISTERED = RegisterResult(
+    task="detect", architecture="yolov8n", class_names=("apple",), parameters=1, size_bytes=1
+)
+
+
+def test_a_lease_is_renewed_while_files_move(database: Engine, lease: Lease) -> None:
+    started = current(database, lease).lease_expires_at
+    kept = SlowFolder(60)
+    ended = attend(database, lease, DoubleRunner(silence), kept=kept, lease_s=90)
+    assert ended.publish(REGISTERED) is None
+    found = current(database, lease)
+    assert started is not None
+    assert found.lease_expires_at is not None
+    assert found.lease_expires_at > started
+    assert (found.progress_note, found.progress_unit) == ("publishing", "bytes")
+    assert 0 < found.progress_done <= kept.taken == 60
+
+
+def test_a_job_that_is_cancelled_while_its_files_move_ends_there(
+    database: Engine, lease: Lease
+) -> None:
+    with database.begin() as tx:
+        jobs.cancel(tx, lease.job.id)
+    kept = SlowFolder(1000)
+    attendance = attend(database, lease, DoubleRunner(silence), kept=kept)
+    assert attendance.publish(REGISTERED) == Cancelled()
+    assert kept.taken < 1000
+
+
+def test_a_worker_that_is_told_to_stop_still_keeps_what_is_done(
+    database: Engine, lease: Lease
+) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    attendance = attend(database, lease, DoubleRunner(silence), stopping, SlowFolder(60))
+    assert attendance.publish(REGISTERED) is None
+    attendance = attend(
+        database, lease, DoubleRunner(silence), stopping, SlowFolder(1000), stop_grace_s=0.2
+    )
+    assert attendance.publish(REGISTERED) == HandedBack(), "its grace is over"
+
+
+def test_a_move_that_makes_no_progress_is_given_up(database: Engine, lease: Lease) -> None:
+    attendance = attend(
+        database, lease, DoubleRunner(silence), kept=SlowFolder(1000, False), stall_timeout_s=0.3
+    )
+    end = attendance.publish(REGISTERED)
+    assert isinstance(end, Broke)
+    assert end.error == "the job made no progress for 0.3 s"

@@ -15,7 +15,8 @@ import pytest
 
 from db.results import VideoFacts
 from worker.detection.detections import Detections
-from worker.detection.store import DetectionKey, DetectionStore
+from worker.detection.key import DetectionKey
+from worker.detection.store import DetectionStore
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = DetectionKey("a" * 64, "b" * 64, 640, 0.1, 0.7, 1000, "ultralytics-8-cpu-fp32", 1)
@@ -35,7 +36,7 @@ VIDEO = VideoFacts(
 
 @pytest.fixture
 def store(tmp_path: Path) -> DetectionStore:
-    return DetectionStore(tmp_path / "detections")
+    return DetectionStore(tmp_path)
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_a_killed_writer_leaves_nothing_that_is_found(store, scratch, tmp_path):
 import os, signal
 from pathlib import Path
 from tests.integration.test_detection_store import KEY, DetectionStore, frames
-writer = DetectionStore(Path({str(tmp_path / "detections")!r})).write(KEY, Path({str(scratch)!r}))
+writer = DetectionStore(Path({str(tmp_path)!r})).write(KEY, Path({str(scratch)!r}))
 for detections in frames(1000, 130):
     writer.add(detections)
 os.kill(os.getpid(), signal.SIGKILL)

@@ -14,7 +14,8 @@ from db.results import VideoFacts
 from worker.checkpoint import inspect
 from worker.detection.detections import Detections
 from worker.detection.detector import Seen
-from worker.detection.store import DetectionKey, DetectionStore, floor_for
+from worker.detection.key import DetectionKey, floor_for
+from worker.detection.store import DetectionStore
 from worker.ultralytics_env import ultralytics_environment
 from worker.video import VideoReader
 
@@ -142,7 +143,7 @@ def test_more_candidates_than_nms_takes_are_noticed(weights, shelf):
 def test_stored_detections_equal_those_made_at_a_higher_confidence(weights, shelf, tmp_path, conf):
     low = detector(weights, conf=floor_for(conf))
     key = DetectionKey("a" * 64, "b" * 64, 640, floor_for(conf), 0.7, 1000, "test", 1)
-    with DetectionStore(tmp_path / "detections").write(key, tmp_path) as writer:
+    with DetectionStore(tmp_path).write(key, tmp_path) as writer:
         for frame, image in enumerate(shelf):
             (seen,) = low.detect([image])
             writer.add(

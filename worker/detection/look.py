@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Self
 
 from db.errors import VideoError
-from db.files import sha256_of
 from db.layout import model_address
 from db.results import VideoFacts
 from db.specs import DetectSpec, Segment, TrackSpec
@@ -21,15 +20,13 @@ from worker.context import Context
 from worker.detection.detections import Detections
 from worker.detection.detector import Detector
 from worker.detection.joined import JoinedDetections
-from worker.detection.store import DetectionKey, DetectionStore, StoredDetections
+from worker.detection.key import DetectionKey
+from worker.detection.store import DetectionStore, StoredDetections
 from worker.inputs import allowed_file
 from worker.read_ahead import read_ahead
 from worker.segments import plan
-from worker.ultralytics_env import backend_name
 from worker.video import Frame, VideoReader, probe
-
-# Ultralytics keeps 300 boxes a frame; a full shelf has more products than that.
-MAX_DET = 1000
+from worker.video_content import content_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Look:
     Attributes:
         video: the file, which is the one that was enqueued.
         weights: the registered checkpoint, unchanged.
-        key: what detections of the whole video are kept under.
+        key: what detections of it are kept under: of the whole video, or of the job's segment.
         device: `cpu`, `cuda:0`.
         store: where they are kept.
     """
@@ -51,7 +48,7 @@ class Look:
     store: DetectionStore
 
     @classmethod
-    def of(cls, spec: TrackSpec | DetectSpec, context: Context, conf_floor: float) -> Self:
+    def of(cls, spec: TrackSpec | DetectSpec, context: Context) -> Self:
         """What a spec asks for, once video and model are seen to be the ones it means.
 
         Raises:
@@ -61,19 +58,13 @@ class Look:
         """
         weights = context.home / model_address(spec.model_sha256)
         verify(weights, spec.model_sha256)
-        device = spec.device or context.device
-        key = DetectionKey(
-            video_sha256=spec.video_sha256,
-            model_sha256=spec.model_sha256,
-            imgsz=spec.imgsz,
-            conf_floor=conf_floor,
-            iou=spec.iou,
-            max_det=MAX_DET,
-            backend=backend_name(device),
-            stride=spec.stride,
+        return cls(
+            _unchanged_video(spec, context),
+            weights,
+            DetectionKey.of(spec, context.device),
+            spec.device or context.device,
+            DetectionStore(context.home),
         )
-        store = DetectionStore(context.home / "detections")
-        return cls(_unchanged_video(spec, context), weights, key, device, store)
 
     @property
     def conf_floor(self) -> float:
@@ -91,16 +82,12 @@ class Look:
             return [Segment.whole()]
         return plan(self.video, math.ceil(duration_s / segment_s))
 
-    def find(self, segment: Segment | None = None) -> StoredDetections | None:
-        """What was kept of a segment, or of the whole video; None if nobody has looked."""
-        return self.store.find(self._key(segment))
+    def find(self, segment: Segment) -> StoredDetections | None:
+        """What was kept of a segment; None if nobody has looked at it."""
+        return self.store.find(self.key.part(segment))
 
-    def join(self, segments: Sequence[Segment]) -> JoinedDetections | None:
-        """What was kept of all segments, as of one video; None if one of them is missing."""
-        found = [self.find(segment) for segment in segments]
-        parts = [part for part in found if part is not None]
-        if len(parts) < len(segments):
-            return None
+    def join(self, parts: Sequence[StoredDetections]) -> JoinedDetections:
+        """What was kept of all segments, as of one video."""
         return JoinedDetections(parts, probe(self.video).frames_claimed)
 
     def detect(self, segment: Segment, context: Context) -> StoredDetections:
@@ -119,7 +106,7 @@ class Look:
         names = tuple(detector.class_names[number] for number in sorted(detector.class_names))
         with (
             VideoReader(self.video, self.key.stride, segment) as reader,
-            self.store.write(self._key(segment), context.folder) as writer,
+            self.store.write(self.key.part(segment), context.folder) as writer,
             closing(read_ahead(reader)) as frames,
         ):
             total = segment.frames or reader.info.frames_claimed
@@ -137,16 +124,11 @@ class Look:
                 context.advance(done, total, "frames", "detecting")
             return writer.commit(_video_facts(reader), names, segment.first_frame)
 
-    def _key(self, segment: Segment | None) -> DetectionKey:
-        if segment is None:
-            return self.key
-        return replace(self.key, first_pts=segment.first_pts, end_pts=segment.end_pts)
-
 
 def _unchanged_video(spec: TrackSpec | DetectSpec, context: Context) -> Path:
     video = allowed_file(Path(spec.video), context.roots)
     context.advance(0, None, "frames", "reading the video")
-    found = sha256_of(video, lambda read: context.advance(0, None, "frames", "reading the video"))
+    found = content_of(video, lambda _: context.advance(0, None, "frames", "reading the video"))
     if found != spec.video_sha256:
         raise VideoError(
             f"{video} has changed since it was enqueued (sha256 {found[:12]}, not "

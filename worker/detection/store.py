@@ -2,7 +2,7 @@
 
 A stored set is a folder of numbered Parquet files and `stored.json`, which says what is in them:
 
-    <root>/<first two digits of the digest>/<digest>/part-00000.parquet, …, stored.json
+    detections/<xx>/<digest>/<segment>/part-00000.parquet, …, stored.json
 
 Rows (`worker.detection.rows`) are in frame order, and no frame is spread over two files. There are
 several because Polars cannot append to a Parquet file, and the detections of a whole night must
@@ -11,12 +11,9 @@ never be in memory at once.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,68 +25,13 @@ from pydantic import BaseModel, ConfigDict
 
 from db.results import VideoFacts
 from worker.detection.detections import Detections
+from worker.detection.key import DetectionKey
 from worker.detection.rows import from_rows, to_rows
-
-# Below this confidence a box is noise: a lower floor would store much and serve nobody who does
-# not ask for it.
-_FLOOR = 0.1
 
 # A few MB a part: small in memory, large enough for Parquet to compress.
 _ROWS_PER_PART = 50_000
 
-# Changed when the layout of what is stored changes, so that old sets are not found any more.
-_LAYOUT = 2
-
 _CONTENTS = "stored.json"
-
-
-def floor_for(conf: float) -> float:
-    """The confidence down to which detections are made and stored for somebody who asks for `conf`.
-
-    What is stored at the floor serves every `conf` above it, exactly: NMS goes through the boxes
-    of a class from the most confident down, and drops a box only for one that is more confident.
-    So boxes below `conf` have no say in the fate of those above it, and dropping them before NMS or
-    after it is the same. That holds where a limit was reached too, since what a limit keeps is
-    the most confident; only that it was reached is then said of the floor, and may not be
-    true of `conf`.
-    """
-    return min(conf, _FLOOR)
-
-
-@dataclass(frozen=True, slots=True)
-class DetectionKey:
-    """All that detections depend on.
-
-    Attributes:
-        video_sha256: content of the video.
-        model_sha256: content of the checkpoint.
-        imgsz: inference size, pixels.
-        conf_floor: confidence above which boxes were kept, 0 to 1.
-        iou: IoU above which NMS dropped the weaker box, 0 to 1.
-        max_det: the most boxes that a frame may have.
-        backend: what ran the model, with all that changes the numbers.
-        stride: every how many frames the model looked.
-        first_pts, end_pts: of the segment, in units of the stream's time base; None for an end of
-            the video.
-    """
-
-    video_sha256: str
-    model_sha256: str
-    imgsz: int
-    conf_floor: float
-    iou: float
-    max_det: int
-    backend: str
-    stride: int
-    first_pts: int | None = None
-    end_pts: int | None = None
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the key as canonical JSON, 64 hexadecimal digits."""
-        facts = {"layout": _LAYOUT} | asdict(self)
-        text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Contents(BaseModel):
@@ -243,14 +185,14 @@ class DetectionWriter:
 
 
 class DetectionStore:
-    """All stored detections, in a folder."""
+    """All stored detections under a `home`."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, home: Path) -> None:
+        self._home = home
 
     def find(self, key: DetectionKey) -> StoredDetections | None:
         """The detections under `key`, or None if nobody has stored them."""
-        folder = self._folder(key)
+        folder = self._home / key.address
         if not (folder / _CONTENTS).exists():
             return None
         return _open(folder, key.conf_floor)
@@ -262,10 +204,7 @@ class DetectionStore:
             key: all that they depend on.
             scratch: a folder of the caller's, on the file system of the store, to write in.
         """
-        return DetectionWriter(self._folder(key), key.conf_floor, scratch)
-
-    def _folder(self, key: DetectionKey) -> Path:
-        return self._root / key.digest[:2] / key.digest
+        return DetectionWriter(self._home / key.address, key.conf_floor, scratch)
 
 
 def _open(folder: Path, conf_floor: float) -> StoredDetections:

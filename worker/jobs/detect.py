@@ -17,7 +17,7 @@ def run(spec: DetectSpec, context: Context) -> DetectResult:
         UsageError: the device is not there.
         Stopped: the job was told to stop.
     """
-    look = Look.of(spec, context, spec.conf_floor)
+    look = Look.of(spec, context)
     stored, frames_inferred = look.find(spec.segment), 0
     if stored is None:
         stored = look.detect(spec.segment, context)

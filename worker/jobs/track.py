@@ -17,7 +17,7 @@ from db.specs import DetectSpec, Segment, TrackSpec
 from worker.context import Context
 from worker.detection.joined import JoinedDetections
 from worker.detection.look import Look
-from worker.detection.store import StoredDetections, floor_for
+from worker.detection.store import StoredDetections
 from worker.read_ahead import read_ahead
 from worker.track_statistics import Track, count_classes
 from worker.tracking import NorfairTracker
@@ -39,16 +39,19 @@ def run(spec: TrackSpec, context: Context) -> TrackResult | Split:
         UsageError: the device is not there, or the options do not fit each other.
         Stopped: the job was told to stop.
     """
-    look = Look.of(spec, context, floor_for(spec.conf))
-    stored: Stored | None = look.find()
+    look = Look.of(spec, context)
+    stored: Stored | None = look.find(Segment.whole())
     frames_inferred = 0
     if stored is None:
         segments = look.segments(context.segment_s)
         if len(segments) == 1:
             stored = look.detect(segments[0], context)
             frames_inferred = stored.contents.frames
-        elif (stored := look.join(segments)) is None:
-            return _split(spec, look, segments)
+        else:
+            found = {segment: look.find(segment) for segment in segments}
+            if missing := [segment for segment, part in found.items() if part is None]:
+                return _split(spec, look, missing)
+            stored = look.join([part for part in found.values() if part is not None])
     names = dict(enumerate(stored.contents.class_names))
     tracker = NorfairTracker(spec.tracker, spec.stride)
     tracks, detections = _track(spec, context, stored, tracker, names)
@@ -81,9 +84,8 @@ def run(spec: TrackSpec, context: Context) -> TrackResult | Split:
     )
 
 
-def _split(spec: TrackSpec, look: Look, segments: Sequence[Segment]) -> Split:
+def _split(spec: TrackSpec, look: Look, missing: Sequence[Segment]) -> Split:
     """The segments that nobody has looked at yet, as jobs."""
-    missing = [segment for segment in segments if look.find(segment) is None]
     return Split(
         children=tuple(
             DetectSpec(
