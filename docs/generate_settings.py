@@ -33,7 +33,7 @@ def page() -> str:
 
 
 def _default(value: Any) -> str:
-    if isinstance(value, SecretStr):
+    if isinstance(value, SecretStr) or value == "":
         return "(empty)"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
