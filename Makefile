@@ -53,6 +53,8 @@ lint: install
 bench: install
 	$(BIN)/python -m bench.tracking_speed
 	$(BIN)/python -m bench.scene_counts
+	$(BIN)/python -m bench.queue_load
+	$(BIN)/python -m bench.many_workers
 
 docs: install
 	$(BIN)/python docs/generate_settings.py

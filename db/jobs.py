@@ -13,9 +13,21 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import aliased
 
@@ -23,8 +35,8 @@ from db.dialect import now
 from db.errors import LeaseLost, UsageError
 from db.job_records import Job, Progress, family, get, job_columns
 from db.specs import Priority, Spec
-from db.states import LIVE, OVER, Outcome, State
-from db.tables import AttemptRow, JobRow
+from db.states import Outcome, State
+from db.tables import ANSWERS_FOR_ITS_FINGERPRINT, LIVE_CHILD, AttemptRow, JobRow
 
 _NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 _CANCELLED: dict[str, Any] = {
@@ -83,11 +95,7 @@ def create(
         the job, and whether it is new.
     """
     mark = fingerprint(spec)
-    same = and_(
-        JobRow.fingerprint == mark,
-        JobRow.state.in_((*LIVE, State.SUCCEEDED)),
-        JobRow.superseded.is_(False),
-    )
+    same = _same([mark])
     if force:
         tx.execute(update(JobRow).where(same).values(superseded=True))
     while True:
@@ -105,6 +113,61 @@ def create(
     return job, True
 
 
+def create_all(
+    tx: Connection,
+    specs: Sequence[Spec],
+    *,
+    max_attempts: int,
+    priority: Priority = Priority.NORMAL,
+    force: bool = False,
+) -> list[tuple[Job, bool]]:
+    """The same for many jobs, in the order of their ids, in as many statements as for few.
+
+    (Where another does the same at the same moment, or `force` is set, it is done job by job.)
+
+    Returns:
+        for each spec the job, and whether it is new.
+    """
+    one_by_one = partial(create, tx, max_attempts=max_attempts, priority=priority, force=force)
+    if force:
+        return [one_by_one(spec) for spec in specs]
+    marks = [fingerprint(spec) for spec in specs]
+    there = tx.execute(select(*job_columns).where(_same(marks))).mappings()
+    jobs = {job.fingerprint: job for job in map(Job.of, there)}
+    missing = {mark: spec for mark, spec in zip(marks, specs, strict=True) if mark not in jobs}
+    if missing:
+        rows = [_values(spec, mark, priority, max_attempts) for mark, spec in missing.items()]
+        try:
+            with tx.begin_nested():
+                made = tx.execute(
+                    insert(JobRow).values(created_at=now()).returning(*job_columns), rows
+                ).mappings()
+                jobs |= {job.fingerprint: job for job in map(Job.of, made)}
+        except IntegrityError:
+            return [one_by_one(spec) for spec in specs]
+    # Of two specs that ask for the same, the first has the new job.
+    return [(jobs[mark], missing.pop(mark, None) is not None) for mark in marks]
+
+
+def _same(marks: Sequence[str]) -> ColumnElement[bool]:
+    """Which jobs stand in the way of new ones with these fingerprints."""
+    return and_(JobRow.fingerprint.in_(marks), text(ANSWERS_FOR_ITS_FINGERPRINT))
+
+
+def _values(spec: Spec, mark: str, priority: Priority, max_attempts: int) -> dict[str, Any]:
+    """What is written of a new job that waits for nothing but a worker."""
+    return {
+        "kind": spec.kind,
+        "label": spec.label,
+        "spec": spec.model_dump(mode="json"),
+        "fingerprint": mark,
+        "queue": f"nightshelf.{spec.queue_class}.{priority.name.lower()}",
+        "priority": priority,
+        "max_attempts": max_attempts,
+        "state": State.QUEUED,
+    }
+
+
 def _insert(
     tx: Connection,
     spec: Spec,
@@ -117,17 +180,13 @@ def _insert(
     row = tx.execute(
         insert(JobRow)
         .values(
-            kind=spec.kind,
-            label=spec.label,
-            spec=spec.model_dump(mode="json"),
-            fingerprint=mark,
-            queue=f"nightshelf.{spec.queue_class}.{priority.name.lower()}",
-            priority=priority,
-            max_attempts=max_attempts,
-            parent_id=parent_id,
-            children_left=children_left,
-            state=State.WAITING if children_left else State.QUEUED,
-            created_at=now(),
+            _values(spec, mark, priority, max_attempts)
+            | {
+                "parent_id": parent_id,
+                "children_left": children_left,
+                "state": State.WAITING if children_left else State.QUEUED,
+                "created_at": now(),
+            }
         )
         .returning(*job_columns)
     ).mappings()
@@ -314,11 +373,16 @@ def cancel(tx: Connection, job_id: int) -> Job:
 def cancel_abandoned(tx: Connection) -> int:
     """Cancel the children whose parent is over; returns how many were told or ended."""
     parent = aliased(JobRow)
-    abandoned = JobRow.parent_id.in_(select(parent.id).where(parent.state.in_(OVER)))
-    waiting = update(JobRow).where(abandoned, JobRow.state.in_((State.WAITING, State.QUEUED)))
-    running = update(JobRow).where(
-        abandoned, JobRow.state == State.RUNNING, JobRow.cancel_requested.is_(False)
-    )
+    over = exists().where(parent.id == JobRow.parent_id, parent.ended_at.is_not(None))
+    untold = or_(JobRow.state != State.RUNNING, JobRow.cancel_requested.is_(False))
+    abandoned = tx.scalars(select(JobRow.id).where(text(LIVE_CHILD), over, untold)).all()
+    if not abandoned:
+        return 0
+    these = JobRow.id.in_(abandoned)
+    # Locked in the order of their ids, as by everybody who changes several jobs at once.
+    tx.execute(select(JobRow.id).where(these).order_by(JobRow.id).with_for_update())
+    waiting = update(JobRow).where(these, JobRow.state.in_((State.WAITING, State.QUEUED)))
+    running = update(JobRow).where(these, JobRow.state == State.RUNNING)
     ended = tx.execute(waiting.values(**_CANCELLED)).rowcount
     return ended + tx.execute(running.values(cancel_requested=True)).rowcount
 

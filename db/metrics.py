@@ -42,7 +42,7 @@ class _Jobs(Collector):
         found: list[Metric] = []
         try:
             with reading(self._engine) as tx:
-                found = [_jobs(tx), _oldest(tx), _attempts(tx), _leases(tx), *_work(tx), _speed(tx)]
+                found = [*_jobs(tx), _oldest(tx), _attempts(tx), *_work(tx), _speed(tx)]
         except DBAPIError:
             pass  # the gauge says it
         yield GaugeMetricFamily(
@@ -51,20 +51,31 @@ class _Jobs(Collector):
         yield from found
 
 
-def _jobs(tx: Connection) -> Metric:
+def _jobs(tx: Connection) -> Iterator[Metric]:
+    late = func.coalesce(func.sum(case((JobRow.lease_expires_at < now(), 1), else_=0)), 0)
+    rows = tx.execute(
+        select(JobRow.kind, JobRow.state, func.count().label("jobs"), late.label("late")).group_by(
+            JobRow.kind, JobRow.state
+        )
+    ).all()
     family = GaugeMetricFamily(
         "nightshelf_jobs", "Jobs by kind and state.", labels=("kind", "state")
     )
-    counts = {
-        (kind, state): count
-        for kind, state, count in tx.execute(
-            select(JobRow.kind, JobRow.state, func.count()).group_by(JobRow.kind, JobRow.state)
-        )
-    }
+    counts = {(row.kind, row.state): row.jobs for row in rows}
     for kind in sorted({kind for kind, _ in counts}):
         for state in State:
             family.add_metric((kind, state), counts.get((kind, state), 0))
-    return family
+    yield family
+    leases = GaugeMetricFamily(
+        "nightshelf_leases",
+        "Running jobs by whether their lease holds; an expired one waits for a reconciler.",
+        labels=("state",),
+    )
+    running = [row for row in rows if row.state == State.RUNNING]
+    expired = sum(row.late for row in running)
+    leases.add_metric(("live",), sum(row.jobs for row in running) - expired)
+    leases.add_metric(("expired",), expired)
+    yield leases
 
 
 def _oldest(tx: Connection) -> Metric:
@@ -84,21 +95,6 @@ def _attempts(tx: Connection) -> Metric:
     counts = {outcome: count for outcome, count in tx.execute(query) if outcome is not None}
     for outcome in Outcome:
         family.add_metric((outcome,), counts.get(outcome, 0))
-    return family
-
-
-def _leases(tx: Connection) -> Metric:
-    family = GaugeMetricFamily(
-        "nightshelf_leases",
-        "Running jobs by whether their lease holds; an expired one waits for a reconciler.",
-        labels=("state",),
-    )
-    expired = func.coalesce(func.sum(case((JobRow.lease_expires_at < now(), 1), else_=0)), 0)
-    running, late = tx.execute(
-        select(func.count(), expired).where(JobRow.state == State.RUNNING)
-    ).one()
-    family.add_metric(("live",), running - late)
-    family.add_metric(("expired",), late)
     return family
 
 

@@ -27,6 +27,23 @@ def _one_of(column: str, values: type[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
+# Predicates of the partial indexes. A query must say the same, with the values spelled out, or
+# neither PostgreSQL nor SQLite can see that the index serves it.
+ANSWERS_FOR_ITS_FINGERPRINT = (
+    "state IN ('waiting', 'queued', 'running', 'succeeded') AND NOT superseded"
+)
+UNRUNG = "state = 'queued' AND rung_at IS NULL"
+RUNG = "rung_at IS NOT NULL"
+LIVE_CHILD = "parent_id IS NOT NULL AND ended_at IS NULL"
+IDLE = "ended_at IS NULL AND lease_token IS NULL"
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(
+        name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where)
+    )
+
+
 class Base(DeclarativeBase):
     """All tables; constraint names are fixed so that migrations can name them."""
 
@@ -72,7 +89,7 @@ class JobRow(Base):
     not_before: Mapped[datetime | None]
     """When the next attempt may begin, after one that failed."""
     rung_at: Mapped[datetime | None]
-    """When a message was last sent for it; null if none is outstanding."""
+    """When a message was last sent for it; null if none is outstanding, as for all but queued."""
 
     lease_token: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
@@ -105,19 +122,18 @@ class JobRow(Base):
         CheckConstraint("state <> 'failed' OR error IS NOT NULL", "failed_says_why"),
         CheckConstraint("children_left >= 0", "children_left"),
         CheckConstraint("free_attempts BETWEEN 0 AND attempt", "free_attempts"),
-        Index(
+        _partial(
             "uq_jobs_live_fingerprint",
             "fingerprint",
+            where=ANSWERS_FOR_ITS_FINGERPRINT,
             unique=True,
-            postgresql_where=text(
-                "state IN ('waiting', 'queued', 'running', 'succeeded') AND NOT superseded"
-            ),
-            sqlite_where=text(
-                "state IN ('waiting', 'queued', 'running', 'succeeded') AND NOT superseded"
-            ),
         ),
         Index("ix_jobs_state_queue", "state", "queue", "priority", "id"),
         Index("ix_jobs_parent_id", "parent_id"),
+        _partial("ix_jobs_unrung", "queue", "parent_id", "id", where=UNRUNG),
+        _partial("ix_jobs_rung", "queue", where=RUNG),
+        _partial("ix_jobs_live_children", "parent_id", where=LIVE_CHILD),
+        _partial("ix_jobs_idle", "created_at", where=IDLE),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from rich.text import Text
 from db.job_records import Job
 from db.settings import settings
 from db.specs import Priority
+from db.states import State
 
 if TYPE_CHECKING:
     from producer.enqueue import Enqueued
@@ -33,6 +35,15 @@ stdout = Console(width=None if sys.stdout.isatty() else 10_000, **_PLAIN)
 stderr = Console(stderr=True, **_PLAIN)
 
 _NOTHING = "-"
+# Which states are shown where there is no room for all jobs: the first ones first.
+_WORTH_SEEING = (
+    State.RUNNING,
+    State.WAITING,
+    State.FAILED,
+    State.CANCELLED,
+    State.QUEUED,
+    State.SUCCEEDED,
+)
 _COLOURS = {
     "succeeded": "green",
     "failed": "red",
@@ -149,7 +160,11 @@ def _is_number(cell: str) -> bool:
 
 @contextmanager
 def reading_progress(paths_total_bytes: int) -> Iterator[Any]:
-    """A progress bar over bytes read, shown where there are enough of them to wait for."""
+    """A progress bar over bytes read, shown where there are enough of them to wait for.
+
+    Where an error or Ctrl-C ends the reading, the notes on it (what is done all the same) are
+    printed.
+    """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -158,16 +173,26 @@ def reading_progress(paths_total_bytes: int) -> Iterator[Any]:
         DownloadColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task("reading", total=paths_total_bytes)
+    # Of the files before this one, and of this one.
+    done_before, path_now, done_now = 0, None, 0
+    try:
+        with Progress(
+            *columns, console=stderr, transient=True, disable=not stderr.is_terminal
+        ) as bar:
+            task = bar.add_task("reading", total=paths_total_bytes)
 
-        read: dict[Path, int] = {}
+            def advance(path: Path, done: int) -> None:
+                nonlocal done_before, path_now, done_now
+                if path != path_now:
+                    done_before, path_now = done_before + done_now, path
+                done_now = done
+                bar.update(task, completed=done_before + done_now, description=path.name)
 
-        def advance(path: Path, done: int) -> None:
-            read[path] = done
-            bar.update(task, completed=sum(read.values()), description=path.name)
-
-        yield advance
+            yield advance
+    except BaseException as error:
+        for note in getattr(error, "__notes__", ()):
+            typer.echo(f"nightshelf: {note}", err=True)
+        raise
 
 
 def follow(job_ids: Sequence[int], *, as_json: bool = False) -> list[Job]:
@@ -235,10 +260,15 @@ def describe_progress(sight: Sight) -> str:
 
 
 def _sights_table(sights: Sequence[Sight]) -> Table:
+    """All jobs, or those that fit the screen with a line that counts them."""
     from rich.progress_bar import ProgressBar
 
+    room = stdout.height - 2
+    shown = sights
+    if len(sights) > room:
+        shown = sorted(sights, key=lambda sight: _WORTH_SEEING.index(sight.job.state))[:room]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for sight in sights:
+    for sight in shown:
         job = sight.job
         done = job.progress_total if job.state == "succeeded" else job.progress_done
         table.add_row(
@@ -248,4 +278,8 @@ def _sights_table(sights: Sequence[Sight]) -> Table:
             ProgressBar(total=job.progress_total or 1.0, completed=done or 0.0, width=24),
             describe_progress(sight),
         )
+    if len(sights) > room:
+        counts = Counter(sight.job.state for sight in sights)
+        words = [f"{counts[state]} {state}" for state in State if counts[state]]
+        table.caption, table.caption_justify = ", ".join(words), "left"
     return table

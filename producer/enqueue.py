@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
 
 from db import jobs, schema
 from db.dialect import engine
@@ -17,6 +19,11 @@ from db.settings import Settings, settings
 from db.specs import Priority, Spec
 
 M = TypeVar("M", bound=BaseModel)
+
+# Jobs are recorded when there are so many, or after so long: to read a night's footage for its
+# content takes longer than to record it, and workers begin meanwhile.
+_BATCH_JOBS = 250
+_BATCH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +72,65 @@ def _one_line(error: ValidationError) -> str:
 
 
 def enqueue(
-    specs: Sequence[Spec], *, priority: Priority = Priority.NORMAL, force: bool = False
+    specs: Iterable[Spec], *, priority: Priority = Priority.NORMAL, force: bool = False
 ) -> list[Enqueued]:
-    """Record the jobs, all or none, and then ring for those that are due.
+    """Record the jobs, in batches as their specs come, and ring for those that are due.
 
-    A broker that is away loses nothing: the jobs are recorded, and start when it is back.
+    A broker that is away loses nothing: the jobs are recorded, and start when it is back. Nor
+    does an end in between, by Ctrl-C or an error: what was recorded stays, a note on the error
+    says how much that is, and to ask again records the rest.
 
     Raises:
         SchemaBehind, Unreachable: the database is not fit to work on; nothing is recorded.
     """
     config, found = settings(), database()
-    with found.begin() as tx:
-        made = [
-            jobs.create(tx, spec, max_attempts=config.max_attempts, priority=priority, force=force)
-            for spec in specs
-        ]
-    away = _ring(found, config)
+    made: list[tuple[Job, bool]] = []
+    away = None
+    try:
+        for batch in _batches(specs):
+            made += _record(found, batch, config, priority, force)
+            if away is None:
+                away = _ring(found, config)
+    except BaseException as error:
+        if made:
+            error.add_note(
+                f"{len(made)} jobs were recorded before that, and stay: "
+                "the same command again records the rest."
+            )
+        raise
     return [Enqueued(job, new, away) for job, new in made]
+
+
+def _batches(specs: Iterable[Spec]) -> Iterator[list[Spec]]:
+    batch: list[Spec] = []
+    began = time.monotonic()
+    for spec in specs:
+        batch.append(spec)
+        if len(batch) == _BATCH_JOBS or time.monotonic() - began > _BATCH_S:
+            yield batch
+            batch, began = [], time.monotonic()
+    if batch:
+        yield batch
+
+
+def _record(
+    found: Engine, specs: Sequence[Spec], config: Settings, priority: Priority, force: bool
+) -> list[tuple[Job, bool]]:
+    attempts = config.max_attempts
+    try:
+        with found.begin() as tx:
+            return jobs.create_all(tx, specs, max_attempts=attempts, priority=priority, force=force)
+    except OperationalError:
+        # Two that record the same jobs in different orders wait for each other until PostgreSQL
+        # ends one of them. With a transaction for each job they cannot.
+        return [_record_one(found, spec, attempts, priority, force) for spec in specs]
+
+
+def _record_one(
+    found: Engine, spec: Spec, attempts: int, priority: Priority, force: bool
+) -> tuple[Job, bool]:
+    with found.begin() as tx:
+        return jobs.create(tx, spec, max_attempts=attempts, priority=priority, force=force)
 
 
 def _ring(found: Engine, config: Settings) -> str | None:

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import Connection
+
 from db import job_records
 from db.dialect import reading
 from db.errors import UsageError
-from db.job_records import Job
-from db.states import LIVE, State
+from db.job_records import Job, Pulse
+from db.states import State
 from producer.enqueue import database
 
 _LOOK_EVERY_S = 0.5
@@ -51,6 +53,31 @@ class _Speedometer:
         return Sight(job, per_s, (job.progress_total - job.progress_done) / per_s)
 
 
+@dataclass
+class _Board:
+    """The jobs that are watched: of thousands, only those are read that have something new."""
+
+    _jobs: dict[int, Job] = field(default_factory=dict)
+    _pulses: dict[int, Pulse] = field(default_factory=dict)
+
+    def look(self, tx: Connection, ids: Sequence[int]) -> list[Job]:
+        pulses = job_records.pulses(tx, ids)
+        if missing := set(ids) - set(pulses):
+            raise UsageError(
+                f"there is no job {min(missing)}: `nightshelf jobs list` shows those that exist"
+            )
+        # A parent's progress is that of its children, which its own pulse does not tell.
+        news = [
+            job_id
+            for job_id, pulse in pulses.items()
+            if pulse != self._pulses.get(job_id) or pulse.state == State.WAITING
+        ]
+        if news:
+            self._jobs |= {job.id: job for job in job_records.listing(tx, ids=news)}
+        self._pulses = pulses
+        return [self._jobs[job_id] for job_id in ids]
+
+
 def watch(job_ids: Sequence[int] = (), *, every_s: float = _LOOK_EVERY_S) -> Iterator[list[Sight]]:
     """The jobs with these ids, or all live ones, again and again until they are over.
 
@@ -59,17 +86,13 @@ def watch(job_ids: Sequence[int] = (), *, every_s: float = _LOOK_EVERY_S) -> Ite
     """
     found = database()
     speed = _Speedometer()
-    ids = list(job_ids)
+    ids = sorted(set(job_ids))
+    board = _Board()
     while True:
         with reading(found) as tx:
-            if not ids:
-                ids = [job.id for job in job_records.listing(tx, states=LIVE)]
-            seen = job_records.listing(tx, ids=ids) if ids else []
-        if missing := set(ids) - {job.id for job in seen}:
-            raise UsageError(
-                f"there is no job {min(missing)}: `nightshelf jobs list` shows those that exist"
-            )
-        yield [speed.look(job) for job in reversed(seen)]
+            ids = ids or job_records.live_ids(tx)
+            seen = board.look(tx, ids)
+        yield [speed.look(job) for job in seen]
         if all(job.over for job in seen):
             return
         time.sleep(every_s)

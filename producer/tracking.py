@@ -43,6 +43,8 @@ def track(
 ) -> list[Enqueued]:
     """Enqueue a `track` job for each video; one that was tracked this way before is not new.
 
+    Videos are read for their content one after the other, and enqueued as they are read.
+
     Args:
         videos: files, globs or folders.
         model: name of a registered model.
@@ -63,6 +65,7 @@ def track(
     Raises:
         UsageError: a value, a class or a video cannot be; nothing is enqueued.
         ModelError: the model was never registered, or its file is gone.
+        OSError: a video cannot be read; those before it are enqueued, as a note on it says.
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
     registered = _usable(model)
@@ -83,7 +86,7 @@ def track(
         tracker=tracker or TrackerOptions(),
         annotate=annotate,
     )
-    specs = [
+    specs = (
         spec.model_copy(
             update={
                 "video": str(path),
@@ -91,7 +94,7 @@ def track(
             }
         )
         for path in found
-    ]
+    )
     return enqueue(specs, priority=priority, force=force)
 
 

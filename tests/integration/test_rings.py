@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import Engine, update
+import pytest
+from sqlalchemy import Engine, select, update
 
 from db import jobs, rings
-from db.dialect import now
+from db.dialect import now, reading
 from db.jobs import Claimant
 from db.specs import Priority, RegisterSpec
 from db.tables import JobRow
@@ -82,3 +85,57 @@ def test_a_job_in_its_backoff_is_not_rung_for(database: Engine) -> None:
     with database.begin() as tx:
         tx.execute(update(JobRow).values(not_before=now(-1)))
     assert due(database) == [job]
+
+
+def test_one_that_asks_takes_jobs_in_the_order_of_priority_and_enqueueing(
+    database: Engine,
+) -> None:
+    normal = [enqueue(database, f"n{number}") for number in range(7)]
+    taken = []
+    waiting: list[int] = []
+    for turn in range(12):
+        if turn == 3:
+            high = [enqueue(database, f"h{number}", Priority.HIGH) for number in range(5)]
+        waiting += due(database, messages=DEPTH)
+        # As a worker looks into its queues: by priority, and each from its front.
+        job_id = min(waiting, key=lambda one: (one not in high if turn >= 3 else 0, one))
+        waiting.remove(job_id)
+        with database.begin() as tx:
+            assert jobs.claim(tx, job_id, Claimant("w", "h", "cpu"), 60)
+        taken.append(job_id)
+    assert taken == [*normal[:3], *high, *normal[3:]]
+    assert due(database) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_many_who_ring_at_once_never_ring_for_more_than_fit_nor_for_one_twice(
+    database: Engine,
+) -> None:
+    for number in range(60):
+        enqueue(database, f"m{number}")
+    start = threading.Barrier(8)
+
+    def take_and_ring(worker: int) -> list[int]:
+        rung = []
+        start.wait()
+        for _ in range(10):
+            with database.begin() as tx:
+                mine = tx.scalars(
+                    select(JobRow.id)
+                    .where(JobRow.rung_at.is_not(None))
+                    .order_by(JobRow.id)
+                    .limit(1)
+                    .with_for_update(skip_locked=True)
+                ).first()
+                if mine is not None:
+                    assert jobs.claim(tx, mine, Claimant(f"w{worker}", "h", "cpu"), 60)
+            rung += due(database, messages=DEPTH)
+            with reading(database) as tx:
+                outstanding = tx.scalars(select(JobRow.id).where(JobRow.rung_at.is_not(None)))
+                assert len(outstanding.all()) <= DEPTH
+        return rung
+
+    with ThreadPoolExecutor(8) as pool:
+        rung = [job_id for mine in pool.map(take_and_ring, range(8)) for job_id in mine]
+    assert sorted(rung) == sorted(set(rung))
+    assert max(rung) < len(rung) + 1, "in the order of their ids, and none was passed over"
