@@ -6,9 +6,11 @@ none twice: docs/jobs.md says why that has to be so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
+from celery.exceptions import InvalidTaskError
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -18,7 +20,6 @@ from db import rings
 from db.errors import Unreachable
 from db.job_records import Job
 from db.settings import Settings, settings
-from db.specs import Priority, QueueClass
 
 # A message that was popped but not acknowledged returns after this long. Shorter than a job, it
 # would run the job's message twice; the shortest value of any client counts for all of them.
@@ -27,13 +28,10 @@ VISIBILITY_TIMEOUT_S = 24 * 3600
 # A worker answers a ping at once; it may have to wait for a processor.
 _PING_S = 5.0
 
-# The order is that in which a worker looks into them.
-QUEUES = tuple(
-    f"nightshelf.{queue_class}.{priority.name.lower()}"
-    for priority in sorted(Priority, reverse=True)
-    for queue_class in QueueClass
-)
+QUEUES = rings.QUEUES
 
+# The largest number that either database has for an INTEGER column that is a primary key.
+_MAX_JOB_ID = 2**31 - 1
 
 _AWAY = (OperationalError, RedisError, OSError)
 
@@ -48,9 +46,46 @@ def _queue(name: str) -> Queue:
     return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
 
 
+class JobTask(Task):  # type: ignore[misc]
+    """A task that runs for messages such as `ring` sends, and for no others."""
+
+    abstract = True
+    Strategy = "db.queue:only_rings"
+
+
+def only_rings(task: Task, app: Celery, consumer: Any, **options: Any) -> Callable[..., None]:
+    """Celery's own way to take a message, once the message is seen to be one of ours.
+
+    Celery 5.7 takes the body of any message apart in the thread that is to run it, and a body of
+    another form ends that thread's work without a word: the message stays with the worker, and
+    with a prefetch of 1 the worker takes no other from then on.
+    """
+    from celery.worker import strategy  # what only rings needs no worker
+
+    take: Callable[..., None] = strategy.default(task, app, consumer, **options)
+
+    def take_ring(message: Any, body: Any, *more: Any, **named: Any) -> None:
+        if body is not None or not _is_ring(message.payload):
+            raise InvalidTaskError("it names no job, or more than that")
+        # Nobody of ours asks for a time to begin or to end.
+        message.headers.update(eta=None, expires=None, timelimit=None, retries=0)
+        take(message, body, *more, **named)
+
+    return take_ring
+
+
+def _is_ring(payload: Any) -> bool:
+    """Whether the body of a message names a job and nothing else: no callbacks, no chain."""
+    match payload:
+        case [[int(job_id)], {**named}, {**embedded}]:
+            names_a_job = not isinstance(job_id, bool) and 0 < job_id <= _MAX_JOB_ID
+            return names_a_job and not named and not any(embedded.values())
+    return False
+
+
 def make_app(config: Settings) -> Celery:
     """The Celery application for these settings; nothing connects yet."""
-    app = Celery("nightshelf", broker=config.broker)
+    app = Celery("nightshelf", broker=config.broker, task_cls=JobTask)
     app.conf.update(
         task_queues=[_queue(name) for name in QUEUES],
         task_default_queue=QUEUES[-1],

@@ -8,6 +8,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from db.logs import printable
+
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -18,6 +20,11 @@ def _absolute(path: str) -> str:
 
 
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+
+
+def _shown(path: str) -> str:
+    """The name of a file, on one line whatever is in it."""
+    return printable(PurePosixPath(path).name)
 
 
 class Priority(IntEnum):
@@ -123,7 +130,7 @@ class TrackSpec(Spec):
     @property
     def label(self) -> str:
         """The few words by which a person knows the job in a list or in Flower."""
-        return f"{PurePosixPath(self.video).name} · {self.model}"
+        return f"{_shown(self.video)} · {self.model}"
 
 
 class Segment(BaseModel):
@@ -178,7 +185,7 @@ class DetectSpec(Spec):
     def label(self) -> str:
         """The few words by which a person knows the job in a list or in Flower."""
         part = f"{self.segment.number + 1}/{self.segment.of}"
-        return f"{PurePosixPath(self.video).name} {part} · {self.model}"
+        return f"{_shown(self.video)} {part} · {self.model}"
 
 
 class RegisterSpec(Spec):
@@ -195,7 +202,7 @@ class RegisterSpec(Spec):
     @property
     def label(self) -> str:
         """The few words by which a person knows the job in a list or in Flower."""
-        return f"{PurePosixPath(self.weights).name} as {self.name}"
+        return f"{_shown(self.weights)} as {self.name}"
 
 
 AnySpec = TrackSpec | DetectSpec | RegisterSpec

@@ -189,3 +189,18 @@ def hide_first_second(path: Path) -> None:
     duration, start = struct.unpack_from(">Ii", data, entry)
     struct.pack_into(">Ii", data, entry, duration - 1000, start + int(1 / time_base))
     path.write_bytes(data)
+
+
+def replace_in_boxes(data: bytes, kinds: Sequence[bytes], old: bytes, new: bytes) -> bytes:
+    """Replace the first `old` within nested MP4 boxes, and let their sizes grow (or shrink).
+
+    `kinds` are the boxes from the outermost to the one that `old` lies in.
+    """
+    edited, place = bytearray(data), 0
+    for kind in kinds:
+        place = data.index(kind, place)
+        (size,) = struct.unpack_from(">I", data, place - 4)
+        struct.pack_into(">I", edited, place - 4, size + len(new) - len(old))
+    place = data.index(old, place)
+    edited[place : place + len(old)] = new
+    return bytes(edited)

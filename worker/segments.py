@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from db.specs import Segment
-from worker.video_container import open_video
+from worker.video_container import open_video, refuse_bad_disk
 from worker.video_pictures import Pictures
 from worker.video_seeking import LEAD_S, approach, ticks
 
@@ -119,10 +119,10 @@ def _read_timeline(path: Path) -> _Timeline | None:
             return None
         try:
             timeline = _timeline(container, stream, first.pts)
-        except av.FFmpegError as error:
-            if isinstance(error, OSError | MemoryError):
-                raise
-            return None
+        except (av.FFmpegError, IndexError) as error:
+            if isinstance(error, av.FFmpegError):
+                refuse_bad_disk(error, path)
+            return None  # damage, or a stream that begins in the middle (`Pictures`)
         if timeline is None or _has_guessed_times(stream, timeline):
             return None
     return timeline if _is_in_order(timeline, first.pts) else None

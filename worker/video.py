@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from db.errors import VideoError
+from db.logs import printable
 from db.specs import Segment
 from worker.video_container import open_video
 from worker.video_pictures import Pictures
@@ -247,12 +248,16 @@ def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
 
 
 def _why_no_frame(path: Path, stream: VideoStream, pictures: Pictures) -> str:
+    name = printable(str(path))
     if pictures.undecodable or pictures.stopped_by:
         why = pictures.stopped_by or f"{pictures.undecodable} packets are damaged"
-        return f"{path}: no frame of it can be decoded: {why}"
+        return f"{name}: no frame of it can be decoded: {why}"
     if stream.frames:
-        return f"{path} is cut off before the first of its {stream.frames} frames; copy it again"
-    return f"{path} holds a video of no frames; record or export it again"
+        return (
+            f"{name} is cut off before the first of its {stream.frames} frames, or keeps them in "
+            "another file, which is not read; copy or export it again, as one file"
+        )
+    return f"{name} holds a video of no frames; record or export it again"
 
 
 def _orientation(picture: VideoFrame) -> NDArray[np.int32]:

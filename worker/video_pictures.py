@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
 from threading import Lock
 
 import av
@@ -11,6 +12,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+
+from worker.video_container import refuse_bad_disk
 
 # Each decoder thread works on a picture of its own; beyond a few, a detector cannot keep up.
 _THREADS = min(4, os.cpu_count() or 1)
@@ -75,20 +78,32 @@ class Pictures:
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         held: Packet[VideoStream] | None = None
         try:
-            for packet in self._source:
+            for packet in self._read():
                 if packet.size == 0:
                     continue  # to the decoder an empty packet would mean the end
                 if held is not None:
                     yield held
                 held = packet
         except av.FFmpegError as error:
-            if isinstance(error, OSError | MemoryError):
-                raise
+            near = 0 if held is None else held.pos or 0
+            refuse_bad_disk(error, Path(self._container.name), near)
             self.stopped_by = f"reading stopped before the end ({error.strerror})"
         if held is not None and held.is_corrupt:
             self.stopped_by = "the file ends in the middle of a frame"
         elif held is not None:
             yield held
+
+    def _read(self) -> Iterator[Packet[VideoStream]]:
+        source = self._source
+        while True:
+            try:
+                yield from source
+            except IndexError:
+                # PyAV 18 stumbles over a stream that begins in the middle of the file, as damage
+                # can make it seem. Asked anew it knows the stream, and reads on after its packet.
+                source = self._container.demux(self._stream)
+            else:
+                return
 
     def _pictures_in(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
         """What `packet` completes; what the decoder still holds, for None."""

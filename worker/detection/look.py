@@ -13,6 +13,7 @@ from typing import Self
 
 from db.errors import VideoError
 from db.layout import model_address
+from db.logs import printable
 from db.results import VideoFacts
 from db.specs import DetectSpec, Segment, TrackSpec
 from worker.checkpoint import verify
@@ -122,19 +123,33 @@ class Look:
                     )
                 done = batch[-1].index + 1 - segment.first_frame
                 context.advance(done, total, "frames", "detecting")
+            _refuse_if_changed(self.video, key.video_sha256, context)
             return writer.commit(_video_facts(reader), names, segment.first_frame)
 
 
 def _unchanged_video(spec: TrackSpec | DetectSpec, context: Context) -> Path:
     video = allowed_file(Path(spec.video), context.roots)
     context.advance(0, None, "frames", "reading the video")
-    found = content_of(video, lambda _: context.advance(0, None, "frames", "reading the video"))
-    if found != spec.video_sha256:
-        raise VideoError(
-            f"{video} has changed since it was enqueued (sha256 {found[:12]}, not "
-            f"{spec.video_sha256[:12]}): enqueue it again"
-        )
+    _refuse_if_changed(video, spec.video_sha256, context)
     return video
+
+
+def _refuse_if_changed(video: Path, sha256: str, context: Context) -> None:
+    """Make sure that a video is the one that was enqueued.
+
+    Before it is decoded, and after that: what was decoded from a file that was replaced or written
+    to meanwhile must not be kept under its content. A file that was not touched is not read again.
+
+    Raises:
+        VideoError: it has changed.
+        OSError: it cannot be read, or is gone.
+    """
+    found = content_of(video, lambda _: context.advance(0, None, "frames", "reading the video"))
+    if found != sha256:
+        raise VideoError(
+            f"{printable(str(video))} has changed since it was enqueued (sha256 {found[:12]}, not "
+            f"{sha256[:12]}): enqueue it again"
+        )
 
 
 @lru_cache(maxsize=1)
