@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
+from db.one_line import printable
 from db.settings import Settings
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -19,16 +20,6 @@ _HIDDEN = "***"
 
 # Of an address that may be none: one that cannot be parsed holds a password all the same.
 _PASSWORD = re.compile(r"://[^:@/]*:(.+)@")
-
-
-def printable(text: str) -> str:
-    r"""The text on one line and with nothing in it that a terminal obeys, as `\n` for a line break.
-
-    A file may have any name.
-    """
-    return "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
-    )
 
 
 _about: ContextVar[Mapping[str, Any]] = ContextVar("about", default={})  # noqa: B039 - never changed

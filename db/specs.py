@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from db.logs import printable
+from db.one_line import printable
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from db.errors import UsageError
-from db.logs import printable
+from db.one_line import printable
 from db.settings import settings
 
 log = logging.getLogger(__name__)

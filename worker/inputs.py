@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from db.errors import UsageError
-from db.logs import printable
+from db.one_line import printable
 
 
 def allowed_file(path: Path, roots: Sequence[Path]) -> Path:

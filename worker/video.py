@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from db.errors import VideoError
-from db.logs import printable
+from db.one_line import printable
 from db.specs import Segment
 from worker.video_container import open_video
 from worker.video_pictures import Pictures

@@ -12,7 +12,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from db.errors import VideoError
-from db.logs import printable
+from db.one_line import printable
 
 # FFmpeg opens only these, so that no playlist, concat script or device slips in. Bare streams
 # (.h264, .hevc) are left out as well: they carry no timestamps.

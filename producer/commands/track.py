@@ -94,7 +94,7 @@ def track(
 
     Example: `nightshelf track footage/ 'old/*.mp4' --model coco --classes bottle --wait`
     """
-    from db.logs import printable
+    from db.one_line import printable
     from producer import console
     from producer.commands.waiting import wait_and_exit
     from producer.enqueue import validated

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from worker.detection.detections import Detections
-from worker.detection.rows import from_rows, to_rows
 from worker.detection.key import DetectionKey, floor_for
+from worker.detection.rows import from_rows, to_rows
 
 KEY = DetectionKey("a" * 64, "b" * 64, 640, 0.1, 0.7, 1000, "ultralytics-8-cpu-fp32", 1)
 

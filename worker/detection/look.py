@@ -13,7 +13,7 @@ from typing import Self
 
 from db.errors import VideoError
 from db.layout import model_address
-from db.logs import printable
+from db.one_line import printable
 from db.results import VideoFacts
 from db.specs import DetectSpec, Segment, TrackSpec
 from worker.checkpoint import verify
