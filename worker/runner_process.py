@@ -60,6 +60,7 @@ class RunnerProcess:
             encoding="utf-8",
             errors="replace",
         )
+        self._guard = _guard(self._process.pid, home)
         self.jobs_run = 0
         self._inbox: queue.SimpleQueue[FromRunner | None] = queue.SimpleQueue()
         self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
@@ -123,6 +124,8 @@ class RunnerProcess:
 
     def kill(self) -> None:
         """End the runner and everything it started, at once; harmless if it is gone."""
+        self._guard.kill()
+        self._guard.communicate()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
@@ -155,6 +158,21 @@ class RunnerProcess:
         if code == -signal.SIGKILL:
             how += " (by the system if it was out of memory)"
         return RunnerDied(f"the runner {how}", "\n".join(self._last_words))
+
+
+def _guard(group: int, home: Path) -> subprocess.Popen[bytes]:
+    """A process that takes what the runner has started with it when this process is killed.
+
+    The kernel then ends the runner, but not the runner's children. The pipe that the guard reads
+    from is held open by this process alone, and so closes with it, however that ends.
+    """
+    return subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r _; kill -KILL "-$1"', "runner-guard", str(group)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(home),
+        start_new_session=True,
+    )
 
 
 def _environment(home: Path) -> dict[str, str]:

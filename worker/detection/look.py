@@ -123,8 +123,17 @@ class Look:
                     )
                 done = batch[-1].index + 1 - segment.first_frame
                 context.advance(done, total, "frames", "detecting")
-            _refuse_if_changed(self.video, key.video_sha256, context)
+            self.refuse_if_changed(context)
             return writer.commit(_video_facts(reader), names, segment.first_frame)
+
+    def refuse_if_changed(self, context: Context) -> None:
+        """Make sure that the video is still the one that was enqueued, after it was decoded.
+
+        Raises:
+            VideoError: it has changed.
+            OSError: it cannot be read, or is gone.
+        """
+        _refuse_if_changed(self.video, self.key.video_sha256, context)
 
 
 def _unchanged_video(spec: TrackSpec | DetectSpec, context: Context) -> Path:

@@ -57,9 +57,9 @@ def run(spec: TrackSpec, context: Context) -> TrackResult | Split:
     tracks, detections = _track(spec, context, stored, tracker, names)
     files = [_TRAJECTORIES]
     if spec.annotate:
-        _annotate(
-            spec, context, look.video, stored, {one.number: names[one.class_id] for one in tracks}
-        )
+        classes = {one.number: names[one.class_id] for one in tracks}
+        _annotate(spec, context, look.video, stored, classes)
+        look.refuse_if_changed(context)
         files.append(_ANNOTATED)
     counts = count_classes(tracks, stored.contents.video.frames_decoded, spec.stride)
     return TrackResult(
