@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     Connection,
     DateTime,
     Dialect,
@@ -30,6 +31,11 @@ from db.errors import UsageError
 # How long a writer waits for SQLite's lock before it gives up. Our transactions take
 # milliseconds; a minute covers a machine that swaps.
 BUSY_TIMEOUT_S = 60.0
+
+# How long PostgreSQL waits for the next statement of a transaction. Ours follow each other within
+# milliseconds; of a worker that froze between two, or whose machine is gone, the server would keep
+# the locks, and the reconciler would wait for them.
+IDLE_TIMEOUT_S = 15
 
 # A WAL reset racing a checkpoint can corrupt the database in releases before these:
 # https://sqlite.org/wal.html, "The WAL-Reset Bug".
@@ -106,15 +112,26 @@ def engine(url: str) -> Engine:
             raise UsageError(f"the database must be PostgreSQL or SQLite, not {backend}")
         if backend == "sqlite":
             return _sqlite(url)
-        return create_engine(
-            parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10}, hide_parameters=True
-        )
+        return _postgresql(parsed)
     except (ArgumentError, NoSuchModuleError):
         # The address may hold a password: it is not repeated.
         raise UsageError(
             "the database's address cannot be read; it looks like "
             "postgresql+psycopg://user:password@host/nightshelf"
         ) from None
+
+
+def _postgresql(url: URL) -> Engine:
+    made = create_engine(
+        url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, hide_parameters=True
+    )
+
+    @event.listens_for(made, "connect")
+    def _configure(connection: Any, record: Any) -> None:
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'")
+        connection.commit()
+
+    return made
 
 
 def _sqlite(url: str) -> Engine:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,9 @@ _START_TIMEOUT_S = 20.0
 # A worker hands its job back within the grace of the job, and then says goodbye to the broker.
 _GOODBYE_S = 15.0
 _RESTART_AFTER_S = 1.0
+# Two signals that come too close are one.
+_AGAIN_S = 0.3
+_AT_ONCE_S = 5.0
 
 
 @dataclass
@@ -133,22 +136,22 @@ class Embedded:
             time.sleep(0.05)
 
     def _stop(self) -> None:
-        """Stop what runs, the last started first; a second Ctrl-C meanwhile kills it."""
+        """Stop what runs, the last started first; a second Ctrl-C meanwhile ends it at once."""
         try:
             for part in reversed(self._parts):
-                self._end(part, lambda process: process.send_signal(signal.SIGTERM))
+                self._end(part)
         except KeyboardInterrupt:
-            for part in reversed(self._parts):
-                self._end(part, lambda process: process.kill())
+            log.warning("ending everything at once")
+            self._end_at_once()
         finally:
             for held in (self._lock, self._log):
                 if held is not None:
                     held.close()
 
-    def _end(self, part: _Part, send: Callable[[subprocess.Popen[bytes]], None]) -> None:
+    def _end(self, part: _Part) -> None:
         if part.process is None:
             return
-        send(part.process)
+        part.process.send_signal(signal.SIGTERM)
         try:
             part.process.wait(self._config.stop_grace_s + _GOODBYE_S)
         except subprocess.TimeoutExpired:
@@ -156,6 +159,20 @@ class Embedded:
             part.process.kill()
             part.process.wait()
         part.process = None
+
+    def _end_at_once(self) -> None:
+        # Not with SIGKILL: the supervisor would leave its workers to finish in their own time.
+        # Told for the second time, it takes them with it.
+        alive = [part.process for part in self._parts if part.process is not None]
+        until = time.monotonic() + _AT_ONCE_S
+        while alive and time.monotonic() < until:
+            for process in alive:
+                process.send_signal(signal.SIGTERM)
+            time.sleep(_AGAIN_S)
+            alive = [process for process in alive if process.poll() is None]
+        for process in alive:
+            process.kill()
+            process.wait()
 
 
 def _locked(path: Path) -> IO[str]:

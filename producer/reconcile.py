@@ -15,9 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from db import jobs, logs, queue
 from db.errors import Unreachable
 from db.job_records import Job
-from db.layout import job_address
+from db.layout import attempt_address
 from db.settings import Settings
-from db.states import State
 from db.storage import storage
 
 log = logging.getLogger(__name__)
@@ -47,9 +46,8 @@ def reconcile_once(engine: Engine, config: Settings) -> Reconciled:
             reaped.append(job)
             with logs.about(job=job.id, attempt=job.attempt):
                 log.warning("job %d: %s (now %s)", job.id, job.error, job.state)
-            if job.state is not State.QUEUED:
-                # No further attempt will clean up after this one.
-                storage(config).remove(job_address(job.id))
+            # At once, and not with the next attempt: a job that is cancelled before it has none.
+            storage(config).remove(attempt_address(job.id, job.attempt))
     with engine.begin() as tx:
         jobs.cancel_abandoned(tx)
     rung = queue.ring_due(engine, config)

@@ -52,7 +52,12 @@ def database(database_url: str) -> Engine:
 
 
 @pytest.fixture
-def broker() -> Iterator[servers.Valkey]:
-    """A Valkey server of the test's own."""
-    with servers.valkey() as server:
+def broker(request: pytest.FixtureRequest) -> Iterator[servers.Valkey]:
+    """A server of the test's own: Valkey, or Redis where a test asks for it by that name."""
+    program = None
+    if getattr(request, "param", "valkey") == "redis":
+        program = servers.redis_program()
+        if program is None:
+            servers.absent("redis-server is not installed")
+    with servers.valkey(program=program) as server:
         yield server

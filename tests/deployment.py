@@ -56,7 +56,6 @@ class Deployment:
         )
         self._log = (home / "log").open("ab")
         self._started: list[psutil.Popen] = []
-        self._family: dict[int, psutil.Process] = {}
 
     def start(self, *command: str) -> psutil.Popen:
         """Start `nightshelf COMMAND`; its output goes to the log."""
@@ -74,6 +73,14 @@ class Deployment:
 
     def cli(self, *arguments: str, code: int = 0) -> str:
         """Run `nightshelf ARGUMENTS`, which must end with this exit code; returns its output."""
+        done = self._run(*arguments, code=code)
+        return done.stdout + done.stderr
+
+    def cli_json(self, *arguments: str, code: int = 0) -> Any:
+        """The same with `--json`, read."""
+        return json.loads(self._run(*arguments, "--json", code=code).stdout)
+
+    def _run(self, *arguments: str, code: int) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "producer", *arguments],
             env=self.environment,
@@ -86,25 +93,42 @@ class Deployment:
         assert done.returncode == code, (
             f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         )
-        return done.stdout + done.stderr
+        return done
 
-    def cli_json(self, *arguments: str, code: int = 0) -> Any:
-        """The same with `--json`, read."""
-        return json.loads(self.cli(*arguments, "--json", code=code))
+    def enqueue(self, video: Path, *options: str) -> int:
+        """Enqueue a new `track` job with the model `products`; returns its id."""
+        [job] = self.cli_json("track", str(video), "--model", "products", *options)
+        assert job["new"], f"job {job['id']} does the same"
+        return int(job["id"])
 
     def processes(self, part: str) -> list[psutil.Process]:
-        """The live processes of this deployment whose command line has `part` in it."""
-        for process in self._started:
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                for one in (process, *process.children(recursive=True)):
-                    self._family[one.pid] = one
-        return [one for one in self._family.values() if _alive(one) and part in _command(one)]
+        """The live processes of this deployment whose command line has `part` in it, by age."""
+        found = [one for one in self._everything() if part in _command(one)]
+        # Not one that is about to become what its command line names.
+        found = [one for one in found if "db.processes" not in _command(one)]
+        return sorted(found, key=lambda one: one.pid)
+
+    def _everything(self) -> list[psutil.Process]:
+        """Every live process of this deployment, orphans too.
+
+        Each has the home's name in its environment, or, where it wrote over that, in its title.
+        """
+        # Whoever waits for a child of ours has to do so by what started it.
+        started = {process.pid: process for process in self._started}
+        return [
+            started.get(one.pid, one)
+            for one in psutil.process_iter()
+            if (bytes(self.home) in _environment(one.pid) or str(self.home) in _command(one))
+            and _alive(one)
+        ]
+
+    def supervisors(self) -> list[psutil.Process]:
+        """What `nightshelf worker` becomes."""
+        return [one for one in self.processes("-m worker") if _command(one).endswith("-m worker")]
 
     def runner(self) -> psutil.Process:
         """The runner, which there must be one of."""
-        [runner] = [
-            one for one in self.processes("worker.runner") if "db.processes" not in _command(one)
-        ]
+        [runner] = self.processes("worker.runner")
         return runner
 
     def job(self, job_id: int) -> Job:
@@ -143,24 +167,38 @@ class Deployment:
         assert job.state is State.RUNNING
         assert job.progress_done < (job.progress_total or 0) * 0.8, "the clip is too short"
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Stop what still runs, and make sure that nothing is left."""
-        self.processes("")
         for process in self._started:
             if _alive(process):
                 process.send_signal(signal.SIGTERM)
         for process in self._started:
             process.wait(60)
-        self._log.close()
-        self.database.dispose()
         self.assert_nothing_left()
 
+    def close(self) -> None:
+        """Stop what still runs, for good."""
+        try:
+            self.stop()
+        finally:
+            for one in self._everything():  # a failed test takes its processes with it
+                one.kill()
+            self._log.close()
+            self.database.dispose()
+
     def assert_nothing_left(self) -> None:
-        """Fail if a process that was ever seen is alive; a zombie is not."""
+        """Fail if a process of this deployment is alive; a zombie is not."""
         limit = time.monotonic() + 10
-        while left := [one for one in self._family.values() if _alive(one)]:
+        while left := self._everything():
             assert time.monotonic() < limit, [_command(one) for one in left]
             time.sleep(0.05)
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""  # it has ended, or is somebody else's
 
 
 def _alive(process: psutil.Process) -> bool:
@@ -173,7 +211,7 @@ def _alive(process: psutil.Process) -> bool:
 def _command(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return ""
 
 

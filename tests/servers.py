@@ -46,7 +46,7 @@ class PostgresCluster:
     """A PostgreSQL server on a unix socket, run as an unprivileged user."""
 
     def __init__(self, folder: Path, programs: Path) -> None:
-        self._folder, self._programs = folder, programs
+        self.folder, self._programs = folder, programs
         # PostgreSQL refuses to run as root.
         self._user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         if os.geteuid() == 0:
@@ -58,7 +58,7 @@ class PostgresCluster:
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
             [self._programs / program, *arguments],
-            cwd=self._folder,
+            cwd=self.folder,
             user=self._user if os.geteuid() == 0 else None,
             check=True,
             capture_output=True,
@@ -66,13 +66,13 @@ class PostgresCluster:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(self._programs / "postgres", "-D", "data", "-k", str(self._folder)),
+                    *(self._programs / "postgres", "-D", "data", "-k", str(self.folder)),
                     *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"),
                 ],
-                cwd=self._folder,
+                cwd=self.folder,
                 user=self._user if os.geteuid() == 0 else None,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -82,7 +82,7 @@ class PostgresCluster:
                 psycopg.connect(self.conninfo("postgres")).close()
                 return
             time.sleep(0.05)
-        raise RuntimeError((self._folder / "log").read_text())
+        raise RuntimeError((self.folder / "log").read_text())
 
     def stop(self, *, immediately: bool = False) -> None:
         """Stop the server, as fast as it can be done cleanly, or faster."""
@@ -93,11 +93,11 @@ class PostgresCluster:
 
     def conninfo(self, database: str) -> str:
         """What psycopg connects to."""
-        return f"host={self._folder} user=nightshelf dbname={database}"
+        return f"host={self.folder} user=nightshelf dbname={database}"
 
-    def url(self, database: str) -> str:
-        """What SQLAlchemy connects to."""
-        return f"postgresql+psycopg://nightshelf@/{database}?host={self._folder}"
+    def url(self, database: str, folder: Path | None = None) -> str:
+        """What SQLAlchemy connects to; `folder` is that of a proxy, if there is one."""
+        return f"postgresql+psycopg://nightshelf@/{database}?host={folder or self.folder}"
 
     def create(self, database: str, template: str = "template1") -> None:
         """Make a database, as a copy of another."""
@@ -128,11 +128,13 @@ def postgres() -> Iterator[PostgresCluster]:
 class Valkey:
     """A Valkey server on a unix socket, which can be killed and started again.
 
-    Options are its own (`--requirepass`, `hunter2`), and win over ours.
+    Options are its own (`--requirepass`, `hunter2`), and win over ours. The program may be that of
+    Redis, which takes the same.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, program: Path | None = None) -> None:
         self._folder, self._options = folder, options
+        self._program = program or get_binary_path()
         self.socket = folder / "valkey.sock"
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -151,7 +153,7 @@ class Valkey:
         """Start the server and wait until it answers."""
         self._process = subprocess.Popen(
             [
-                *(str(get_binary_path()), "--port", "0", "--unixsocket", str(self.socket)),
+                *(str(self._program), "--port", "0", "--unixsocket", str(self.socket)),
                 *("--dir", str(self._folder), "--appendonly", "yes", "--save", ""),
                 *("--maxmemory-policy", "noeviction", *self._options),
             ],
@@ -183,11 +185,17 @@ class Valkey:
             self._process = None
 
 
+def redis_program() -> Path | None:
+    """Where Redis' own server is, if it is installed."""
+    found = shutil.which("redis-server")
+    return Path(found) if found else None
+
+
 @contextlib.contextmanager
-def valkey(*options: str) -> Iterator[Valkey]:
+def valkey(*options: str, program: Path | None = None) -> Iterator[Valkey]:
     """A server in a folder of its own, short enough for a unix socket's path."""
     with tempfile.TemporaryDirectory(prefix="nsvk-") as name:
-        server = Valkey(Path(name), *options)
+        server = Valkey(Path(name), *options, program=program)
         try:
             yield server
         finally:

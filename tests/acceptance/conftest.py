@@ -1,4 +1,4 @@
-"""A clip of the project's own, and a deployment to track it with."""
+"""A clip of the project's own, and deployments: one to track it with, one that simulates."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from db.dialect import engine
 from demo.belt import belt
 from demo.render import truth_path, write_clip
 from tests.deployment import WEIGHTS, Deployment, deployment
+from tests.injected import simulated_jobs
+from tests.recorded import register_model
 from tests.servers import Valkey
 
 
@@ -36,4 +39,12 @@ def deployed(home: Path, database_url: str, broker: Valkey) -> Iterator[Deployme
         made.start("worker")
         made.start("reconcile")
         made.cli("models", "add", str(WEIGHTS), "--name", "products")
+        yield made
+
+
+@pytest.fixture
+def simulated(home: Path, database_url: str, broker: Valkey) -> Iterator[Deployment]:
+    """A deployment whose jobs are simulated, with a registered model; nothing is started yet."""
+    register_model(engine(database_url), "products", ["apple"], home)
+    with deployment(home, database_url, broker.url, **simulated_jobs()) as made:
         yield made

@@ -88,11 +88,6 @@ def reports(deployed: Deployment, job: int) -> list[str]:
     ]
 
 
-def enqueue(deployed: Deployment, clip: Path, *options: str) -> int:
-    [job] = deployed.cli_json("track", str(clip), "--model", "products", *options)
-    return int(job["id"])
-
-
 @pytest.mark.slow
 def test_after_a_restore_reports_are_equal_and_what_was_queued_runs(
     request: pytest.FixtureRequest,
@@ -104,12 +99,12 @@ def test_after_a_restore_reports_are_equal_and_what_was_queued_runs(
 ) -> None:
     on_postgres = deployed.database.dialect.name == "postgresql"
     cluster = request.getfixturevalue("postgres") if on_postgres else None
-    done = enqueue(deployed, clip)
+    done = deployed.enqueue(clip)
     deployed.until_over(done)
-    [worker] = deployed.processes("-m worker")[:1]
+    [worker] = deployed.supervisors()
     worker.terminate()
     worker.wait(30)
-    queued = enqueue(deployed, clip, "--stride", "3")
+    queued = deployed.enqueue(clip, "--stride", "3")
     before = reports(deployed, done)
     back_up(deployed, cluster, tmp_path)
     deployed.cli("jobs", "cancel", str(queued))  # what happens after the backup is lost with it

@@ -38,16 +38,10 @@ def results(deployed: Deployment, job_id: int) -> dict[str, list[dict[str, Any]]
     return found
 
 
-def enqueue(deployed: Deployment, clip: Path, *options: str) -> int:
-    [job] = deployed.cli_json("track", str(clip), "--model", "products", *options)
-    assert job["new"]
-    return int(job["id"])
-
-
 def undisturbed(deployed: Deployment, clip: Path) -> dict[str, list[dict[str, Any]]]:
     """The results of the same job when nothing happens to it, and nothing is kept from before."""
     shutil.rmtree(deployed.home / "detections")
-    job = enqueue(deployed, clip, "--force")
+    job = deployed.enqueue(clip, "--force")
     deployed.until_over(job)
     assert deployed.outcomes(job) == ["succeeded"]
     return results(deployed, job)
@@ -67,7 +61,7 @@ def undisturbed(deployed: Deployment, clip: Path) -> dict[str, list[dict[str, An
 def test_a_job_whose_process_is_killed_succeeds_in_attempt_2_with_the_same_results(
     deployed: Deployment, clip: Path, victim: str
 ) -> None:
-    job = enqueue(deployed, clip)
+    job = deployed.enqueue(clip)
     deployed.until_under_way(job)
     runner = deployed.runner()
     if victim == "runner":
@@ -92,10 +86,10 @@ def test_a_job_whose_process_is_killed_succeeds_in_attempt_2_with_the_same_resul
 def test_a_supervisor_that_is_killed_takes_everything_with_it(
     deployed: Deployment, clip: Path
 ) -> None:
-    job = enqueue(deployed, clip)
+    job = deployed.enqueue(clip)
     deployed.until_under_way(job)
     deployed.runner()
-    [supervisor] = deployed.processes("-m worker")[:1]
+    [supervisor] = deployed.supervisors()
     supervisor.send_signal(signal.SIGKILL)
     deployed.until(
         lambda: (
@@ -112,9 +106,9 @@ def test_a_supervisor_that_is_killed_takes_everything_with_it(
 def test_a_worker_told_to_stop_hands_its_job_back_at_no_cost(
     deployed: Deployment, clip: Path
 ) -> None:
-    job = enqueue(deployed, clip)
+    job = deployed.enqueue(clip)
     deployed.until_under_way(job)
-    [supervisor] = deployed.processes("-m worker")[:1]
+    [supervisor] = deployed.supervisors()
     supervisor.send_signal(signal.SIGTERM)
     supervisor.wait(20)
     assert deployed.job(job).state is State.QUEUED
@@ -131,15 +125,15 @@ def test_a_worker_told_to_stop_hands_its_job_back_at_no_cost(
 def test_a_runner_that_hangs_is_killed_and_the_job_tried_again(
     home: Path, clip: Path, deployed: Deployment
 ) -> None:
-    deployed.environment["NIGHTSHELF_STALL_TIMEOUT_S"] = "6"
-    [supervisor] = deployed.processes("-m worker")[:1]
+    deployed.environment["NIGHTSHELF_STALL_TIMEOUT_S"] = "15"
+    [supervisor] = deployed.supervisors()
     supervisor.send_signal(signal.SIGTERM)
     supervisor.wait(20)
     deployed.start("worker")
-    job = enqueue(deployed, clip)
+    job = deployed.enqueue(clip)
     deployed.until_under_way(job)
     deployed.runner().send_signal(signal.SIGSTOP)
     deployed.until_over(job)
     assert deployed.outcomes(job) == ["failed", "succeeded"]
     [first, _] = deployed.cli_json("jobs", "show", str(job))["attempts"]
-    assert first["error"] == "the job made no progress for 6 s"
+    assert first["error"] == "the job made no progress for 15 s"

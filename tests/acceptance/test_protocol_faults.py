@@ -1,44 +1,38 @@
-"""Messages that come twice or not at all, workers that come back, a database that goes away."""
+"""Messages that come twice or not at all, workers that come back, a broker that does not last."""
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 
-import psutil
 import pytest
 from sqlalchemy import text
 
-from db import schema
-from db.dialect import engine, reading
+from db.dialect import reading
 from db.states import State
-from tests import servers
-from tests.deployment import REPOSITORY, WEIGHTS, Deployment, deployment
+from tests.deployment import Deployment
+from tests.injected import enqueue, send, work
 from tests.servers import Valkey
 
 pytestmark = pytest.mark.slow
 
-
-def enqueue(deployed: Deployment, clip: Path, *options: str) -> int:
-    [job] = deployed.cli_json("track", str(clip), "--model", "products", *options)
-    return int(job["id"])
-
-
-def warm(deployed: Deployment, clip: Path) -> None:
-    """Have the clip's detections kept, so that the jobs of the test take no time."""
-    deployed.until_over(enqueue(deployed, clip, "--hit-counter-max", "99"))
-
-
-def tracker_jobs(deployed: Deployment, clip: Path, count: int) -> list[int]:
-    """Jobs on the same clip, each with options of its own."""
-    return [
-        enqueue(deployed, clip, "--distance-threshold", f"{0.5 + number / 1000}")
-        for number in range(count)
-    ]
+# Some other application on the same broker, with a visibility timeout of its own: once a second
+# it does what each of its consumers does now and then.
+_IMPATIENT = """
+import sys, time
+from celery import Celery
+app = Celery(broker=sys.argv[1])
+app.conf.broker_transport_options = {"visibility_timeout": 3}
+with app.connection_for_read() as connection:
+    while True:
+        connection.default_channel.qos.restore_visible()
+        time.sleep(1)
+"""
 
 
 def result_sets(deployed: Deployment, jobs: list[int]) -> list[int]:
@@ -48,139 +42,126 @@ def result_sets(deployed: Deployment, jobs: list[int]) -> list[int]:
         return [int(tx.scalar(query, {"job": job}) or 0) for job in jobs]
 
 
-def send(deployed: Deployment, job: int, times: int) -> None:
-    """Put messages for a job on its queue, whatever the protocol thinks of it."""
-    program = (
-        "from db import queue; from db.dialect import engine, reading;"
-        "from db import job_records; from db.settings import settings\n"
-        f"with reading(engine(settings().database)) as tx: job = job_records.get(tx, {job})\n"
-        f"for _ in range({times}): queue.ring(job)"
-    )
-    subprocess.run(
-        [sys.executable, "-c", program], env=deployed.environment, cwd=REPOSITORY, check=True
-    )
+def assert_all_succeeded_once(deployed: Deployment, jobs: list[int]) -> None:
+    assert {deployed.job(job).state for job in jobs} == {State.SUCCEEDED}
+    assert result_sets(deployed, jobs) == [1] * len(jobs)
+
+
+def under_way(deployed: Deployment, job: int) -> None:
+    deployed.until(lambda: deployed.job(job).progress_done > 0)
+
+
+def received(deployed: Deployment, job: int) -> int:
+    """How many messages for a job workers have taken."""
+    said = (deployed.home / "log").read_text()
+    return len(re.findall(rf"Task nightshelf\.track\[{job}\] received", said))
+
+
+def until_drained(deployed: Deployment, broker: Valkey) -> None:
+    with broker.client() as client:
+        deployed.until(lambda: client.llen("nightshelf.gpu.normal") == 0, 30)
+
+
+@pytest.mark.parametrize("broker", ["valkey", "redis"], indirect=True)
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_message_that_comes_five_times_is_obeyed_once(
+    simulated: Deployment, broker: Valkey
+) -> None:
+    for service in ("worker", "worker", "reconcile"):
+        simulated.start(service)
+    job = simulated.enqueue(work(simulated.home, "a", seconds=5))
+    under_way(simulated, job)
+    send(broker, simulated.job(job), 5)
+    # The other worker has taken and dropped all of them before the job is over.
+    until_drained(simulated, broker)
+    simulated.until(lambda: received(simulated, job) == 6, 30)
+    simulated.until_over(job)
+    send(broker, simulated.job(job), 5)
+    simulated.until(lambda: received(simulated, job) == 11, 30)
+    assert simulated.outcomes(job) == ["succeeded"]
+    assert_all_succeeded_once(simulated, [job])
+
+
+@contextmanager
+def impatient_client(broker: Valkey) -> Iterator[None]:
+    """A client of the broker that returns whatever is not acknowledged within 3 s."""
+    with subprocess.Popen([sys.executable, "-c", _IMPATIENT, broker.url]) as process:
+        try:
+            yield
+            assert process.poll() is None, "it has ended by itself"
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_message_that_comes_five_times_is_obeyed_once(
-    deployed: Deployment, broker: Valkey, clip: Path
+def test_another_clients_visibility_timeout_that_is_shorter_than_a_job_runs_it_once(
+    simulated: Deployment, broker: Valkey
 ) -> None:
-    job = enqueue(deployed, clip)
-    deployed.until_under_way(job)
-    deployed.start("worker")
-    send(deployed, job, 5)
-    deployed.until_over(job)
-    with broker.client() as client:
-        deployed.until(lambda: client.llen("nightshelf.gpu.normal") == 0, 30)
-    assert deployed.outcomes(job) == ["succeeded"]
-    assert result_sets(deployed, [job]) == [1]
+    for service in ("worker", "worker", "reconcile"):
+        simulated.start(service)
+    with impatient_client(broker):
+        job = simulated.enqueue(work(simulated.home, "a", seconds=15))
+        simulated.until_over(job)
+        until_drained(simulated, broker)
+    assert received(simulated, job) > 1, "the message was not returned"
+    assert simulated.outcomes(job) == ["succeeded"]
+    assert_all_succeeded_once(simulated, [job])
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_worker_that_slept_past_its_lease_changes_nothing_when_it_wakes(
-    deployed: Deployment, clip: Path
+    simulated: Deployment,
 ) -> None:
-    job = enqueue(deployed, clip)
-    deployed.until_under_way(job)
-    [sleeper] = deployed.processes("celery --app worker.tasks")
-    runner = deployed.runner()
+    simulated.start("worker")
+    simulated.start("reconcile")
+    job = simulated.enqueue(work(simulated.home, "a", seconds=5))
+    under_way(simulated, job)
+    [sleeper] = simulated.processes("celery --app worker.tasks")
+    runner = simulated.runner()
     sleeper.send_signal(signal.SIGSTOP)
-    deployed.start("worker")
-    deployed.until_over(job)
-    assert deployed.outcomes(job) == ["lost", "succeeded"]
-    before = deployed.job(job)
+    simulated.start("worker")
+    simulated.until_over(job)
+    assert simulated.outcomes(job) == ["lost", "succeeded"]
+    before = simulated.job(job)
     sleeper.send_signal(signal.SIGCONT)
-    deployed.until(lambda: not psutil.pid_exists(runner.pid), 30)
-    assert deployed.job(job) == before
-    assert result_sets(deployed, [job]) == [1]
-    folders = sorted(path.name for path in (deployed.home / "jobs" / str(job)).iterdir())
+    simulated.until(lambda: runner not in simulated.processes("worker.runner"), 30)
+    assert simulated.job(job) == before
+    assert_all_succeeded_once(simulated, [job])
+    folders = sorted(path.name for path in (simulated.home / "jobs" / str(job)).iterdir())
     assert folders == ["attempt-2"], "what the late one wrote is gone"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_messages_that_died_with_a_stopped_worker_are_sent_again(
-    deployed: Deployment, clip: Path
-) -> None:
-    warm(deployed, clip)
-    [worker] = deployed.processes("celery --app worker.tasks")
+def test_messages_that_died_with_a_stopped_worker_are_sent_again(simulated: Deployment) -> None:
+    simulated.start("worker")
+    simulated.start("reconcile")
+    first = simulated.enqueue(work(simulated.home, "first"))
+    # One that is stopped with SQLite's lock in its hands would stop everybody.
+    simulated.until(lambda: f"track[{first}] succeeded" in (simulated.home / "log").read_text())
+    [worker] = simulated.processes("celery --app worker.tasks")
     worker.send_signal(signal.SIGSTOP)
-    jobs = tracker_jobs(deployed, clip, 4)
+    jobs = enqueue(simulated, *(work(simulated.home, f"w{number}") for number in range(4)))
     worker.send_signal(signal.SIGKILL)
-    deployed.until_over(*jobs)
-    assert {deployed.job(job).state for job in jobs} == {State.SUCCEEDED}
-    assert result_sets(deployed, jobs) == [1] * 4
+    simulated.until_over(*jobs)
+    assert_all_succeeded_once(simulated, jobs)
 
 
+@pytest.mark.parametrize("broker", ["valkey", "redis"], indirect=True)
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_broker_that_restarts_again_and_again_loses_no_job(
-    deployed: Deployment, broker: Valkey, clip: Path
+    simulated: Deployment, broker: Valkey
 ) -> None:
-    warm(deployed, clip)
-    jobs = tracker_jobs(deployed, clip, 10)
+    simulated.start("worker")
+    simulated.start("reconcile")
+    jobs = enqueue(
+        simulated, *(work(simulated.home, f"w{number}", seconds=0.5) for number in range(10))
+    )
+    simulated.until(lambda: simulated.job(jobs[0]).over)
     for _ in range(5):
         broker.kill()
         time.sleep(0.5)
         broker.start()
         time.sleep(0.5)
-    jobs += tracker_jobs(deployed, clip, 12)[10:]
-    deployed.until_over(*jobs)
-    assert {deployed.job(job).state for job in jobs} == {State.SUCCEEDED}
-    assert result_sets(deployed, jobs) == [1] * len(jobs)
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_runner_that_outgrows_its_memory_fails_the_job_with_that_reason(
-    home: Path, database_url: str, broker: Valkey, clip: Path
-) -> None:
-    # The model alone needs more than this; registering it does not load the whole of PyTorch's
-    # inference, so the limit is set for the second worker only.
-    with deployment(home, database_url, broker.url) as made:
-        worker = made.start("worker")
-        made.start("reconcile")
-        made.cli("models", "add", str(WEIGHTS), "--name", "products")
-        worker.terminate()
-        worker.wait(30)
-        made.environment["NIGHTSHELF_RUNNER_MEMORY_MB"] = "512"
-        made.start("worker")
-        job = enqueue(made, clip)
-        made.until_over(job)
-        assert made.job(job).state is State.FAILED
-        assert made.outcomes(job) == ["failed"] * 3
-        assert "more than the limit of 512 MiB" in str(made.job(job).error)
-        assert not (made.home / "jobs" / str(job)).exists()
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[servers.PostgresCluster]:
-    """A cluster that the test may stop."""
-    with servers.postgres() as cluster:
-        cluster.create("nightshelf")
-        schema.upgrade(engine(cluster.url("nightshelf")))
-        yield cluster
-        engine(cluster.url("nightshelf")).dispose()
-
-
-@pytest.mark.parametrize(("how", "away_s"), [("fast", 2.0), ("immediate", 1.0), ("fast", 8.0)])
-def test_a_database_that_goes_away_strands_and_doubles_nothing(
-    home: Path,
-    own_postgres: servers.PostgresCluster,
-    broker: Valkey,
-    clip: Path,
-    how: str,
-    away_s: float,
-) -> None:
-    with deployment(home, own_postgres.url("nightshelf"), broker.url) as made:
-        made.start("worker")
-        made.start("reconcile")
-        made.cli("models", "add", str(WEIGHTS), "--name", "products")
-        warm(made, clip)
-        long = enqueue(made, clip, "--stride", "2")
-        jobs = [long, *tracker_jobs(made, clip, 5)]
-        made.until(lambda: made.job(long).progress_done > 5)
-        made.database.dispose()
-        own_postgres.stop(immediately=how == "immediate")
-        time.sleep(away_s)  # the lease is 4 s: once shorter than that, and once longer
-        own_postgres.start()
-        made.until_over(*jobs)
-        assert {made.job(job).state for job in jobs} == {State.SUCCEEDED}
-        assert result_sets(made, jobs) == [1] * len(jobs)
+    jobs += enqueue(simulated, *(work(simulated.home, f"v{number}") for number in range(2)))
+    simulated.until_over(*jobs)
+    assert_all_succeeded_once(simulated, jobs)

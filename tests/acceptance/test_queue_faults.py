@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 
 from db.states import State
-from tests.deployment import WEIGHTS, Deployment, deployment
+from tests.deployment import Deployment
+from tests.injected import enqueue, work
 from tests.servers import Valkey
-
-
-def enqueue(deployed: Deployment, clip: Path, *options: str) -> int:
-    [job] = deployed.cli_json("track", str(clip), "--model", "products", *options)
-    return int(job["id"])
 
 
 @pytest.mark.parametrize(
@@ -21,23 +17,21 @@ def enqueue(deployed: Deployment, clip: Path, *options: str) -> int:
     ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)],
     indirect=True,
 )
-def test_a_broker_that_is_emptied_loses_no_job(
-    home: Path, database_url: str, broker: Valkey, clip: Path
+def test_a_broker_that_is_emptied_loses_none_of_fifty_jobs(
+    simulated: Deployment, broker: Valkey
 ) -> None:
-    with deployment(home, database_url, broker.url) as made:
-        worker = made.start("worker")
-        made.cli("models", "add", str(WEIGHTS), "--name", "products")
-        worker.terminate()
-        worker.wait(30)
-        jobs = [enqueue(made, clip, "--distance-threshold", f"0.{n}") for n in range(5, 9)]
-        with broker.client() as client:
-            assert client.llen("nightshelf.gpu.normal") == 4
-            client.flushall()
-        made.start("worker")
-        made.start("reconcile")
-        made.until_over(*jobs)
-        assert {made.job(job).state for job in jobs} == {State.SUCCEEDED}
-        assert [made.outcomes(job) for job in jobs] == [["succeeded"]] * 4
+    jobs = enqueue(simulated, *(work(simulated.home, f"w{number}") for number in range(50)))
+    with broker.client() as client:
+        assert client.llen("nightshelf.gpu.normal") == 4, "the others wait in SQL"
+        client.flushall()
+    simulated.start("worker")
+    simulated.start("reconcile")
+    simulated.until(lambda: simulated.job(jobs[3]).over)
+    with broker.client() as client:
+        client.flushall()
+    simulated.until_over(*jobs)
+    assert {simulated.job(job).state for job in jobs} == {State.SUCCEEDED}
+    assert [simulated.outcomes(job) for job in jobs] == [["succeeded"]] * 50
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -58,8 +52,8 @@ def test_a_job_recorded_while_the_broker_is_away_starts_when_it_is_back(
 def test_cancelling_stops_a_running_job_and_a_queued_one_never_starts(
     deployed: Deployment, clip: Path
 ) -> None:
-    running = enqueue(deployed, clip)
-    queued = enqueue(deployed, clip, "--stride", "2")
+    running = deployed.enqueue(clip)
+    queued = deployed.enqueue(clip, "--stride", "2")
     deployed.until_under_way(running)
     assert "is cancelled" in deployed.cli("jobs", "cancel", str(queued))
     assert "was told to stop" in deployed.cli("jobs", "cancel", str(running))
@@ -79,18 +73,14 @@ def test_cancelling_stops_a_running_job_and_a_queued_one_never_starts(
 @pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_higher_priorities_go_first_whatever_the_order_in_which_they_were_asked_for(
-    home: Path, database_url: str, broker: Valkey, clip: Path
+    simulated: Deployment,
 ) -> None:
-    with deployment(home, database_url, broker.url) as made:
-        worker = made.start("worker")
-        made.cli("models", "add", str(WEIGHTS), "--name", "products")
-        worker.terminate()
-        worker.wait(30)
-        low, normal, high = (
-            enqueue(made, clip, "--priority", priority, "--conf", f"0.{number}")
-            for number, priority in enumerate(("low", "normal", "high"), start=3)
-        )
-        made.start("worker")
-        made.until_over(low, normal, high)
-        started = {job: made.job(job).started_at for job in (low, normal, high)}
-        assert sorted(started, key=lambda job: str(started[job])) == [high, normal, low]
+    low, normal, high = (
+        simulated.enqueue(work(simulated.home, priority), "--priority", priority)
+        for priority in ("low", "normal", "high")
+    )
+    simulated.start("worker")
+    simulated.start("reconcile")
+    simulated.until_over(low, normal, high)
+    started = {job: simulated.job(job).started_at for job in (low, normal, high)}
+    assert sorted(started, key=lambda job: str(started[job])) == [high, normal, low]

@@ -22,11 +22,6 @@ pytestmark = [
 ]
 
 
-def enqueue(deployed: Deployment, clip: Path, *options: str) -> int:
-    [job] = deployed.cli_json("track", str(clip), "--model", "products", *options)
-    return int(job["id"])
-
-
 def segments(deployed: Deployment, job: int) -> list[Job]:
     with reading(deployed.database) as tx:
         return job_records.family(tx, job)
@@ -46,7 +41,7 @@ def test_a_video_in_segments_has_the_tracks_of_the_whole_and_repeats_none_that_i
         made.start("reconcile")
         worker = made.start("worker")
         made.cli("models", "add", str(WEIGHTS), "--name", "products")
-        job = enqueue(made, clip)
+        job = made.enqueue(clip)
         made.until(lambda: len(segments(made, job)) == 3)
         assert made.job(job).state is State.WAITING
         first = segments(made, job)[0]
@@ -73,7 +68,7 @@ def test_a_video_in_segments_has_the_tracks_of_the_whole_and_repeats_none_that_i
         for stored in (made.home / "detections").rglob("stored.json"):
             stored.unlink()
         made.start("worker")
-        whole = enqueue(made, clip, "--force")
+        whole = made.enqueue(clip, "--force")
         made.until_over(whole)
         assert made.outcomes(whole) == ["succeeded"]
         assert tracks(made, job) == tracks(made, whole)
@@ -87,7 +82,7 @@ def test_cancelling_a_video_cancels_its_segments(
         made.start("reconcile")
         made.start("worker")
         made.cli("models", "add", str(WEIGHTS), "--name", "products")
-        job = enqueue(made, clip)
+        job = made.enqueue(clip)
         made.until(lambda: len(segments(made, job)) == 3)
         made.cli("jobs", "cancel", str(job))
         made.until(lambda: all(one.over for one in segments(made, job)))

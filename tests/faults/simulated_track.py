@@ -3,8 +3,10 @@
     seconds   how long it works; 0 if absent
     segments  how many segments it is split into first; none if absent
     then      how it ends: `succeed` (if absent), `raise`, `refuse` (permanent), `abort`, `hang` (in
-              C, holding the interpreter's lock), `deaf` (works on after it was told to stop)
+              C, holding the interpreter's lock), `killed` (as by the system when memory runs out),
+              `grow` (beyond the limit of 512 MiB), `deaf` (works on after it was told to stop)
     attempts  in which attempts `then` is so, counted from 1; in all if absent
+    child     whether it starts a process of its own, which would live for an hour
 
 It writes what a real one writes: a file in the attempt's folder, and facts for every table.
 """
@@ -15,6 +17,8 @@ import ctypes
 import hashlib
 import json
 import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -61,6 +65,10 @@ def work(wanted: dict[str, Any], context: Context) -> None:
     then = wanted.get("then", "succeed")
     if attempt not in wanted.get("attempts", [attempt]):
         then = "succeed"
+    if wanted.get("child"):
+        subprocess.Popen(["sleep", "3600"])
+    half = context.folder / "half.parquet"
+    half.write_text("not whole yet")
     seconds = wanted.get("seconds", 0.0)
     started = time.monotonic()
     while (done := time.monotonic() - started) < seconds:
@@ -78,6 +86,19 @@ def work(wanted: dict[str, Any], context: Context) -> None:
             os.abort()
         case "hang":
             ctypes.PyDLL(None).pause()
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "grow":
+            _grow(context)
+    half.unlink()
+
+
+def _grow(context: Context) -> None:
+    memory = bytearray()
+    while True:
+        memory += b"x" * 2**26
+        context.advance(len(memory), None, "bytes", "growing")
+        time.sleep(_STEP_S)
 
 
 def _segments(wanted: dict[str, Any]) -> list[Segment]:

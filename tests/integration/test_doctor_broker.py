@@ -24,11 +24,14 @@ def on_broker(url: str) -> Settings:
     return Settings(broker_url=url)
 
 
-def test_a_broker_set_as_it_should_be_is_well(broker: Valkey) -> None:
+@pytest.mark.parametrize(
+    ("broker", "name"), [("valkey", "Valkey "), ("redis", "Redis ")], indirect=["broker"]
+)
+def test_a_broker_set_as_it_should_be_is_well(broker: Valkey, name: str) -> None:
     found = examine_broker(on_broker(broker.url))
     assert wrong(found) == {}
     values = {what: one.value for what, one in by_name(found).items()}
-    assert values["broker"].startswith("Valkey ")
+    assert values["broker"].startswith(name)
     assert values["broker's password"] == "none; only this machine can reach it"
     assert values["messages"] == "none waits"
     assert values["workers' visibility timeout"] == "no worker answers"
