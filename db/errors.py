@@ -25,6 +25,10 @@ class ModelError(PermanentError):
     """The model is not registered, is gone, has changed, or is no YOLO detection checkpoint."""
 
 
+class DatasetError(PermanentError):
+    """The file stands for no data set that can be used."""
+
+
 class UsageError(PermanentError):
     """The request cannot be met as it was asked."""
 

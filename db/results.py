@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from db.dataset_results import CheckResult, write_dataset
 from db.dialect import now
 from db.errors import ModelError
+from db.file_facts import FileFacts
 from db.job_records import Job
 from db.layout import attempt_address, model_address
-from db.specs import DetectSpec, RegisterSpec, Sha256, TrackSpec
+from db.specs import CheckSpec, DetectSpec, RegisterSpec, TrackSpec
 from db.tables import (
     ClassCountRow,
     DetectionSetRow,
@@ -28,14 +30,6 @@ from db.tables import (
 
 class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class FileFacts(_Facts):
-    """A file in the attempt's folder."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    sha256: Sha256
-    size_bytes: int
 
 
 class VideoFacts(_Facts):
@@ -123,7 +117,7 @@ class Split(_Facts):
     unit: str
 
 
-Result = TrackResult | DetectResult | RegisterResult
+Result = TrackResult | DetectResult | RegisterResult | CheckResult
 RunnerResult = Annotated[Result | Split, Field(discriminator="kind")]
 
 
@@ -146,6 +140,8 @@ def write(tx: Connection, job: Job, result: Result) -> None:
         tx.execute(insert(DetectionSetRow).values(job_id=job.id, **values))
     elif isinstance(spec, RegisterSpec) and isinstance(result, RegisterResult):
         _write_model(tx, job.id, spec, result)
+    elif isinstance(spec, CheckSpec) and isinstance(result, CheckResult):
+        write_dataset(tx, job.id, spec, result)
     else:
         raise TypeError(f"a {job.kind} job cannot have a result of kind {result.kind}")
 

@@ -205,5 +205,22 @@ class RegisterSpec(Spec):
         return f"{_shown(self.weights)} as {self.name}"
 
 
-AnySpec = TrackSpec | DetectSpec | RegisterSpec
+class CheckSpec(Spec):
+    """Look through a data set for what is wrong with it."""
+
+    queue_class: ClassVar[QueueClass] = QueueClass.CPU
+    addresses: ClassVar[frozenset[str]] = frozenset({"data", "name"})
+
+    kind: Literal["check"] = "check"
+    name: str = Field(min_length=1, description="what people call it")
+    data: AbsolutePath = Field(description="its YAML file")
+    dataset_sha256: Sha256
+
+    @property
+    def label(self) -> str:
+        """The few words by which a person knows the job in a list or in Flower."""
+        return f"{self.name} ({self.dataset_sha256[:12]})"
+
+
+AnySpec = TrackSpec | DetectSpec | RegisterSpec | CheckSpec
 spec_adapter: TypeAdapter[AnySpec] = TypeAdapter(Annotated[AnySpec, Field(discriminator="kind")])

@@ -10,6 +10,7 @@ import typer
 from db.errors import NightshelfError
 from producer.commands import (
     database,
+    dataset,
     doctor,
     health,
     jobs,
@@ -36,6 +37,7 @@ app.command("up")(services.up)
 app.command("track")(track.track)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(report.app, name="report")
 app.command("worker")(services.worker)
 app.command("reconcile")(services.reconcile)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from db.job_records import Job
+from db.job_records import Job, OutputFile
 from db.settings import settings
 from db.specs import Priority
 from db.states import State
@@ -117,8 +117,14 @@ def print_details(details: JobDetails) -> None:
         rows = [[one.id, str(one.state), one.label, one.attempt] for one in details.children]
         print_table(("child", "state", "label", "attempt"), rows, title="\nchildren")
     if details.files:
-        rows = [[settings().located(one.address), one.size_bytes] for one in details.files]
-        print_table(("file", "bytes"), rows, title="\nfiles")
+        typer.echo()
+        print_files(details.files)
+
+
+def print_files(files: Iterable[OutputFile]) -> None:
+    """Print where the files are that a job left behind."""
+    rows = [[settings().located(one.address), one.size_bytes] for one in files]
+    print_table(("file", "bytes"), rows, title="files")
 
 
 def print_table(
@@ -193,6 +199,16 @@ def reading_progress(paths_total_bytes: int) -> Iterator[Any]:
         for note in getattr(error, "__notes__", ()):
             typer.echo(f"nightshelf: {note}", err=True)
         raise
+
+
+@contextmanager
+def image_progress() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar over images read; to be called with how many, and of how many."""
+    from rich.progress import Progress
+
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("reading images", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def follow(job_ids: Sequence[int], *, as_json: bool = False) -> list[Job]:

@@ -1,6 +1,7 @@
 """How a command ended, for scripts."""
 
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -17,3 +18,20 @@ class ExitCode(IntEnum):
     """`doctor` found something that is bad."""
     INTERRUPTED = 130
     """Ctrl-C."""
+
+
+class DatasetExitCode(IntEnum):
+    """The exit codes of `nightshelf dataset check --wait`."""
+
+    CLEAN = 0
+    NOT_CHECKED = 1
+    """It could not be checked; the line on standard error says why."""
+    WARNINGS = 3
+    """Training works, and may be worse for what was found."""
+    ERRORS = 4
+    """Something makes training or its evaluation wrong."""
+
+    @classmethod
+    def of(cls, severity: str | None) -> Self:
+        """The code for the worst that was found."""
+        return cls({None: cls.CLEAN, "warning": cls.WARNINGS, "error": cls.ERRORS}[severity])

@@ -33,7 +33,7 @@ def claimed(tx: Connection, spec: Spec, *, force: bool = False) -> Lease:
     return lease
 
 
-def finished(database: Engine, spec: Spec, result: TrackResult | RegisterResult) -> Job:
+def finished(database: Engine, spec: Spec, result: results.Result) -> Job:
     """A job that succeeded, with its results."""
     with database.begin() as tx:
         lease = claimed(tx, spec, force=True)

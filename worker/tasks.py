@@ -68,6 +68,12 @@ def detect(job_id: int) -> None:
     _run(job_id)
 
 
+@app.task(name="nightshelf.check")  # type: ignore[untyped-decorator]
+def check(job_id: int) -> None:
+    """Look through a data set."""
+    _run(job_id)
+
+
 @app.task(name="nightshelf.register")  # type: ignore[untyped-decorator]
 def register(job_id: int) -> None:
     """Register a checkpoint."""

@@ -9,7 +9,7 @@ from db.errors import Stopped
 from db.job_records import Job
 from db.layout import attempt_address, model_address
 from db.results import Result
-from db.specs import AnySpec, RegisterSpec
+from db.specs import AnySpec, DetectSpec, RegisterSpec, TrackSpec
 from db.storage import Moving, Storage
 from worker.detection.key import DetectionKey
 
@@ -62,7 +62,7 @@ def fetch(storage: Storage, job: Job, spec: AnySpec, device: str, moving: Moving
     """
     for number in range(1, job.attempt):
         storage.remove(attempt_address(job.id, number))  # they were killed: no row points there
-    if isinstance(spec, RegisterSpec):
+    if not isinstance(spec, TrackSpec | DetectSpec):
         return
     storage.fetch_file(model_address(spec.model_sha256), spec.model_sha256, moving)
     storage.fetch_folders(DetectionKey.of(spec, device).parts_address, moving)
@@ -80,5 +80,5 @@ def publish(storage: Storage, job: Job, result: Result, device: str, moving: Mov
     spec = job.parsed_spec
     if isinstance(spec, RegisterSpec):
         storage.publish_file(model_address(spec.weights_sha256), moving)
-    else:
+    elif isinstance(spec, TrackSpec | DetectSpec):
         storage.publish_folder(DetectionKey.of(spec, device).address, moving)

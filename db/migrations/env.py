@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
-from db.tables import Base
+from db.dataset_tables import DatasetRow  # with it all tables are known: it imports the others
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=DatasetRow.metadata,
     render_as_batch=True,
     # SQLite takes part in the caller's transaction only if nobody else begins one.
     transactional_ddl=True,

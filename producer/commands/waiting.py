@@ -10,8 +10,14 @@ from producer import console
 from producer.exit_codes import ExitCode
 
 
-def wait_and_exit(job_ids: Sequence[int], *, as_json: bool = False, quiet: bool = False) -> None:
-    """Follow jobs until they are over; ends the command unless all of them succeeded.
+def wait_and_exit(
+    job_ids: Sequence[int],
+    *,
+    as_json: bool = False,
+    quiet: bool = False,
+    failed: int = ExitCode.JOB_NOT_SUCCEEDED,
+) -> None:
+    """Follow jobs until they are over; ends the command, as `failed`, unless all succeeded.
 
     Ctrl-C ends the waiting and not the jobs.
     """
@@ -33,4 +39,4 @@ def wait_and_exit(job_ids: Sequence[int], *, as_json: bool = False, quiet: bool 
         reason = f": {job.error}" if job.error else ""
         typer.echo(f"nightshelf: job {job.id} ({job.label}) ended as {job.state}{reason}", err=True)
     if bad:
-        raise typer.Exit(ExitCode.JOB_NOT_SUCCEEDED)
+        raise typer.Exit(failed)

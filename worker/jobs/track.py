@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from db.files import sha256_of
-from db.results import CountFacts, FileFacts, Split, TrackFacts, TrackResult
+from db.file_facts import FileFacts
+from db.results import CountFacts, Split, TrackFacts, TrackResult
 from db.specs import DetectSpec, Segment, TrackSpec
 from worker.context import Context
 from worker.detection.joined import JoinedDetections
@@ -80,7 +80,7 @@ def run(spec: TrackSpec, context: Context) -> TrackResult | Split:
             )
             for count in counts.values()
         ),
-        files=tuple(_file(context.folder / name) for name in files),
+        files=tuple(FileFacts.of(context.folder / name) for name in files),
     )
 
 
@@ -172,7 +172,3 @@ def _facts(track: Track, names: dict[int, str]) -> TrackFacts:
         detections=track.detections,
         mean_confidence=track.mean_confidence,
     )
-
-
-def _file(path: Path) -> FileFacts:
-    return FileFacts(name=path.name, sha256=sha256_of(path), size_bytes=path.stat().st_size)

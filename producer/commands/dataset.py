@@ -1,0 +1,130 @@
+"""`nightshelf dataset`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from producer.exit_codes import DatasetExitCode
+
+if TYPE_CHECKING:
+    from producer.datasets import Dataset
+
+app = typer.Typer(help="Data sets of labelled images.", no_args_is_help=True)
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="The data set's YAML file.")],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it. Default: the file's or folder's name.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Check it again even if nothing has changed.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Show progress, then what was found.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The job, or with --wait what was found, as JSON.")
+    ] = False,
+) -> None:
+    """Check a data set: what is in it, what is wrong with it; its files are left as they are.
+
+    With `--wait` the exit code is 0 if it is clean, 3 with warnings, 4 with errors that make
+    training wrong, and 1 if it could not be checked.
+
+    Example: `nightshelf dataset check fruit/data.yaml --wait`
+    """
+    from producer import console
+    from producer.commands.waiting import wait_and_exit
+    from producer.datasets import check_dataset, dataset
+
+    with console.image_progress() as on_read:
+        enqueued = check_dataset(data, name, force=force, on_read=on_read)
+    if enqueued.broker_away:
+        console.print_broker_away(enqueued.broker_away)
+    if not wait:
+        if as_json:
+            console.print_json(console.job_dict(enqueued.job) | {"new": enqueued.new})
+        else:
+            console.print_enqueued(enqueued, data)
+        return
+    wait_and_exit([enqueued.job.id], quiet=as_json, failed=DatasetExitCode.NOT_CHECKED)
+    found = dataset(enqueued.job.spec["dataset_sha256"])
+    if as_json:
+        console.print_json(asdict(found))
+    else:
+        _print(found)
+    raise typer.Exit(DatasetExitCode.of(found.worst))
+
+
+@app.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list.")] = False,
+) -> None:
+    """List the data sets that were checked, the newest content of each name first."""
+    from producer import console
+    from producer.datasets import datasets
+
+    found = datasets()
+    if as_json:
+        console.print_json([asdict(one) for one in found])
+        return
+    console.print_table(
+        ("name", "content", "images", "instances", "classes", "worst", "checked_at"),
+        [
+            (
+                one.name,
+                one.sha256[:12],
+                sum(split["images"] for split in one.splits),
+                sum(split["instances"] for split in one.splits),
+                len({row["class_id"] for row in one.classes}),
+                one.worst or "clean",
+                one.checked_at,
+            )
+            for one in found
+        ],
+    )
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a checked data set, or its content.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show what a check found."""
+    from producer import console
+    from producer.datasets import dataset
+
+    found = dataset(name)
+    if as_json:
+        console.print_json(asdict(found))
+    else:
+        _print(found)
+
+
+def _print(found: Dataset) -> None:
+    from producer import console
+    from producer.job_control import job
+
+    typer.echo(f"\n{found.name}: {found.address}, content {found.sha256[:12]}\n")
+    console.print_table(tuple(found.splits[0]), [tuple(one.values()) for one in found.splits])
+    typer.echo()
+    columns = ("split", "class", "instances", "images")
+    console.print_table(columns, [[row[name] for name in columns] for row in found.classes])
+    typer.echo()
+    if found.findings:
+        console.print_table(
+            ("severity", "what", "split", "count", "for example"),
+            [
+                (one["severity"], one["kind"], one["split"], one["count"], one["examples"][0])
+                for one in found.findings
+            ],
+        )
+    else:
+        typer.echo("Nothing is wrong with it.")
+    typer.echo()
+    console.print_files(job(found.job_id).files)

@@ -1,0 +1,137 @@
+"""Have data sets checked, and look at those that were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from db.dataset_files import SPLITS, find_dataset, sha256_of_dataset
+from db.dataset_tables import DatasetClassRow, DatasetFindingRow, DatasetRow, DatasetSplitRow
+from db.dialect import reading
+from db.errors import DatasetError
+from db.specs import CheckSpec
+from producer.enqueue import Enqueued, database, enqueue, validated
+from producer.inputs import regular_file
+
+# Names that every data set's file has: the folder's says more.
+_PLAIN_NAMES = frozenset({"data", "dataset"})
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data set that was checked.
+
+    Attributes:
+        name: what people call it.
+        sha256: its content; the same content is the same version.
+        address: the YAML file under which it was last seen.
+        job_id: the job that looked at it last.
+        checked_at: when.
+        splits: a row of `dataset_splits` for each split.
+        classes: a row of `dataset_classes` for each class in each split.
+        findings: what is wrong with it, the worst first.
+    """
+
+    name: str
+    sha256: str
+    address: str
+    job_id: int
+    checked_at: datetime
+    splits: tuple[dict[str, Any], ...]
+    classes: tuple[dict[str, Any], ...]
+    findings: tuple[dict[str, Any], ...]
+
+    @property
+    def worst(self) -> str | None:
+        """Severity of the worst finding; None if nothing is wrong."""
+        return self.findings[0]["severity"] if self.findings else None
+
+
+def check_dataset(
+    data: str | Path,
+    name: str | None = None,
+    *,
+    force: bool = False,
+    on_read: Callable[[int, int], None] = lambda done, total: None,
+) -> Enqueued:
+    """Enqueue a check of a data set.
+
+    Args:
+        data: its YAML file.
+        name: what to call it; the file's name, or its folder's if that is `data.yaml`.
+        force: check it again even if the same content was checked before.
+        on_read: called with the number of images read so far, and of all.
+
+    Raises:
+        UsageError: no such file, or it lies outside the roots.
+        DatasetError: the file stands for no data set.
+        SchemaBehind, Unreachable: the database is not fit to work on.
+    """
+    path = regular_file(Path(data).expanduser())
+    files = find_dataset(path)
+    total = sum(map(len, files.splits.values()))
+    spec = validated(
+        CheckSpec,
+        name=name or (path.parent.name if path.stem in _PLAIN_NAMES else path.stem) or path.stem,
+        data=str(path),
+        dataset_sha256=sha256_of_dataset(files, lambda done: on_read(done, total)),
+    )
+    [enqueued] = enqueue([spec], force=force)
+    return enqueued
+
+
+def datasets() -> list[Dataset]:
+    """All data sets that were checked, by name, the newest first of each."""
+    with reading(database()) as tx:
+        return _read(tx)
+
+
+def dataset(reference: str) -> Dataset:
+    """The data set of this name, the one last checked if there are several, or of this sha256.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    known = datasets()
+    for one in known:
+        if reference == one.name or (len(reference) >= 8 and one.sha256.startswith(reference)):
+            return one
+    names = ", ".join(sorted({one.name for one in known})) or "none"
+    raise DatasetError(
+        f"no data set {reference!r} was checked (there are: {names}): "
+        "`nightshelf dataset check DATA.yaml`"
+    )
+
+
+def _read(tx: Connection) -> list[Dataset]:
+    splits = _rows(tx, DatasetSplitRow)
+    order = {split: place for place, split in enumerate(SPLITS)}
+    for rows in splits.values():
+        rows.sort(key=lambda row: order[row["split"]])
+    classes, findings = _rows(tx, DatasetClassRow), _rows(tx, DatasetFindingRow)
+    for rows in classes.values():
+        rows.sort(key=lambda row: (order[row["split"]], row["class_id"]))
+    for rows in findings.values():
+        rows.sort(key=lambda row: row["number"])
+    columns = DatasetRow.__table__.c
+    query = select(DatasetRow.__table__).order_by(columns.name, columns.checked_at.desc())
+    return [
+        Dataset(
+            *(row[name] for name in ("name", "sha256", "address", "job_id", "checked_at")),
+            *(tuple(part.get(row["id"], ())) for part in (splits, classes, findings)),
+        )
+        for row in tx.execute(query).mappings()
+    ]
+
+
+def _rows(tx: Connection, table: Any) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in tx.execute(select(table.__table__)).mappings():
+        values = dict(row)
+        found.setdefault(values.pop("dataset_id"), []).append(values)
+    return found

@@ -1,0 +1,115 @@
+"""Look through a data set: what is in it, what is wrong with it, and how it looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from db.dataset_files import DatasetFiles, find_dataset, sha256_of_dataset
+from db.dataset_results import CheckResult, ClassFacts, FindingFacts, SplitFacts
+from db.errors import DatasetError
+from db.file_facts import FileFacts
+from db.specs import CheckSpec
+from worker.context import Context
+from worker.datasets.examination import SMALL, Examination, examine
+from worker.datasets.page import page
+from worker.datasets.problems import summed_up
+from worker.inputs import allowed_file
+
+_FILES = ("data.yaml", "report.html", "objects.parquet")
+
+
+def run(spec: CheckSpec, context: Context) -> CheckResult:
+    """Check a data set; its files are left as they are, and a repaired `data.yaml` is written.
+
+    Raises:
+        DatasetError: the file stands for no data set, or the data set has changed since it was
+            enqueued.
+        UsageError: a file of it lies outside the roots.
+        Stopped: the job was told to stop.
+    """
+    files = find_dataset(allowed_file(Path(spec.data), context.roots))
+    _check_roots(files, context)
+    total = 2 * sum(map(len, files.splits.values()))
+    found = sha256_of_dataset(files, lambda done: context.advance(done, total, "images", "reading"))
+    if found != spec.dataset_sha256:
+        raise DatasetError(
+            f"{files.data} or its images have changed since they were enqueued: check it again"
+        )
+    examined = examine(
+        files, lambda done: context.advance(total // 2 + done, total, "images", "looking")
+    )
+    splits = tuple(_split(examined, split) for split in files.splits)
+    findings = tuple(
+        FindingFacts(
+            kind=one.kind,
+            severity=one.severity.value,
+            split=one.split,
+            count=one.count,
+            examples=one.examples,
+        )
+        for one in summed_up(examined.problems)
+    )
+    _write(context.folder / "data.yaml", files.repaired())
+    _write(
+        context.folder / "report.html",
+        page(spec.name, spec.dataset_sha256, examined, splits, findings),
+    )
+    examined.objects.write_parquet(context.folder / "objects.parquet")
+    return CheckResult(
+        splits=splits,
+        classes=tuple(_classes(examined)),
+        findings=findings,
+        files=tuple(FileFacts.of(context.folder / name) for name in _FILES),
+    )
+
+
+def _check_roots(files: DatasetFiles, context: Context) -> None:
+    for images in files.splits.values():
+        for image in images:
+            if image.is_file():
+                allowed_file(image, context.roots)
+
+
+def _split(examined: Examination, split: str) -> SplitFacts:
+    images = examined.images.filter(pl.col("split") == split)
+    objects = examined.objects.filter(pl.col("split") == split)
+    counts = objects.group_by("class").len().sort(["len", "class"], descending=[True, False])
+    most = counts.row(0) if len(counts) else None
+    least = counts.row(-1) if len(counts) else None
+    labelled = int((images["objects"] > 0).sum())
+    return SplitFacts(
+        split=split,
+        images=len(images),
+        labelled=labelled,
+        background=len(images) - labelled,
+        instances=len(objects),
+        mean_per_class=len(objects) / len(examined.files.class_names),
+        most_frequent=most and most[0],
+        least_frequent=least and least[0],
+        imbalance=most[1] / least[1] if most and least else None,
+        small=int((objects["width"] * objects["height"] < SMALL).sum()),
+    )
+
+
+def _classes(examined: Examination) -> list[ClassFacts]:
+    counted = examined.objects.group_by("split", "class_id").agg(
+        pl.len().alias("instances"), pl.col("image").n_unique().alias("images")
+    )
+    found = {(split, number): rest for split, number, *rest in counted.iter_rows()}
+    return [
+        ClassFacts(
+            split=split,
+            class_id=number,
+            class_name=name,
+            instances=found.get((split, number), (0, 0))[0],
+            images=found.get((split, number), (0, 0))[1],
+        )
+        for split in examined.files.splits
+        for number, name in enumerate(examined.files.class_names)
+    ]
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
