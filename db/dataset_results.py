@@ -64,7 +64,9 @@ class CheckResult(_Facts):
 
 def write_dataset(tx: Connection, job_id: int, spec: CheckSpec, result: CheckResult) -> None:
     """Write what was found; what an earlier look at the same content found is replaced."""
-    dataset_id = _dataset_id(tx, job_id, spec)
+    dataset_id = known_dataset(tx, spec.dataset_sha256, spec.name, spec.data)
+    values = {"name": spec.name, "address": spec.data, "job_id": job_id, "checked_at": now()}
+    tx.execute(update(DatasetRow).where(DatasetRow.id == dataset_id).values(**values))
     rows: dict[Any, list[dict[str, Any]]] = {
         DatasetSplitRow: [one.model_dump() for one in result.splits],
         DatasetClassRow: [_class_row(one) for one in result.classes],
@@ -86,11 +88,10 @@ def _class_row(facts: ClassFacts) -> dict[str, Any]:
     return {"class": values.pop("class_name"), **values}
 
 
-def _dataset_id(tx: Connection, job_id: int, spec: CheckSpec) -> int:
-    values = {"name": spec.name, "address": spec.data, "job_id": job_id, "checked_at": now()}
-    known = tx.scalar(select(DatasetRow.id).where(DatasetRow.sha256 == spec.dataset_sha256))
+def known_dataset(tx: Connection, sha256: str, name: str, data: str) -> int:
+    """The id of the data set with this content, which is made if nobody has used it before."""
+    known = tx.scalar(select(DatasetRow.id).where(DatasetRow.sha256 == sha256))
     if known is not None:
-        tx.execute(update(DatasetRow).where(DatasetRow.id == known).values(**values))
         return int(known)
-    made = insert(DatasetRow).values(sha256=spec.dataset_sha256, **values)
+    made = insert(DatasetRow).values(sha256=sha256, name=name, address=data)
     return tx.scalars(made.returning(DatasetRow.id)).one()

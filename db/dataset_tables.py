@@ -20,9 +20,9 @@ class DatasetRow(Base):
     name: Mapped[str]
     address: Mapped[str]
     """The YAML file under which it was last seen."""
-    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
-    """The `check` job that looked at it last."""
-    checked_at: Mapped[datetime]
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
+    """The `check` job that looked at it last; null if it was only used."""
+    checked_at: Mapped[datetime | None]
 
 
 class DatasetClassRow(Base):

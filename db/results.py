@@ -11,10 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from db.dataset_results import CheckResult, write_dataset
 from db.dialect import now
 from db.errors import ModelError
+from db.evaluation_results import EvaluateResult, write_evaluation
 from db.file_facts import FileFacts
 from db.job_records import Job
 from db.layout import attempt_address, model_address
-from db.specs import CheckSpec, DetectSpec, RegisterSpec, TrackSpec
+from db.specs import CheckSpec, DetectSpec, EvaluateSpec, RegisterSpec, TrackSpec
 from db.tables import (
     ClassCountRow,
     DetectionSetRow,
@@ -117,7 +118,7 @@ class Split(_Facts):
     unit: str
 
 
-Result = TrackResult | DetectResult | RegisterResult | CheckResult
+Result = TrackResult | DetectResult | RegisterResult | CheckResult | EvaluateResult
 RunnerResult = Annotated[Result | Split, Field(discriminator="kind")]
 
 
@@ -142,6 +143,8 @@ def write(tx: Connection, job: Job, result: Result) -> None:
         _write_model(tx, job.id, spec, result)
     elif isinstance(spec, CheckSpec) and isinstance(result, CheckResult):
         write_dataset(tx, job.id, spec, result)
+    elif isinstance(spec, EvaluateSpec) and isinstance(result, EvaluateResult):
+        write_evaluation(tx, job.id, spec, result)
     else:
         raise TypeError(f"a {job.kind} job cannot have a result of kind {result.kind}")
 

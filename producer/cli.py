@@ -12,6 +12,7 @@ from producer.commands import (
     database,
     dataset,
     doctor,
+    evaluate,
     health,
     jobs,
     metrics,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("up")(services.up)
 app.command("track")(track.track)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(dataset.app, name="dataset")

@@ -30,7 +30,7 @@ class Dataset:
         name: what people call it.
         sha256: its content; the same content is the same version.
         address: the YAML file under which it was last seen.
-        job_id: the job that looked at it last.
+        job_id: the job that checked it last; None if it was only used.
         checked_at: when.
         splits: a row of `dataset_splits` for each split.
         classes: a row of `dataset_classes` for each class in each split.
@@ -40,8 +40,8 @@ class Dataset:
     name: str
     sha256: str
     address: str
-    job_id: int
-    checked_at: datetime
+    job_id: int | None
+    checked_at: datetime | None
     splits: tuple[dict[str, Any], ...]
     classes: tuple[dict[str, Any], ...]
     findings: tuple[dict[str, Any], ...]
@@ -77,12 +77,17 @@ def check_dataset(
     total = sum(map(len, files.splits.values()))
     spec = validated(
         CheckSpec,
-        name=name or (path.parent.name if path.stem in _PLAIN_NAMES else path.stem) or path.stem,
+        name=name or called(path),
         data=str(path),
         dataset_sha256=sha256_of_dataset(files, lambda done: on_read(done, total)),
     )
     [enqueued] = enqueue([spec], force=force)
     return enqueued
+
+
+def called(data: Path) -> str:
+    """The name of a data set that nobody named: its file's, or its folder's if that is plain."""
+    return (data.parent.name if data.stem in _PLAIN_NAMES else data.stem) or data.stem
 
 
 def datasets() -> list[Dataset]:

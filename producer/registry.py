@@ -88,6 +88,23 @@ def model(name: str) -> Model:
     raise ModelError(f"no model is registered as {name!r}: {hint}")
 
 
+def usable_model(name: str) -> Model:
+    """The model registered under a name, its file in place.
+
+    Raises:
+        ModelError: there is none, or the file is gone; the message says what to do.
+        StorageError: the object store does not answer.
+    """
+    registered = model(name)
+    if not storage(settings()).holds(registered.address):
+        raise ModelError(
+            f"the file of model {name!r} is gone: {settings().located(registered.address)}. "
+            "Add it again: "
+            f"`nightshelf models add {registered.source} --name {name}`"
+        )
+    return registered
+
+
 def _read(tx: Connection) -> list[Model]:
     classes: dict[int, list[str]] = {}
     query = select(ModelClassRow.model_id, ModelClassRow.name)

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from db.errors import ModelError, UsageError
+from db.errors import UsageError
 from db.files import sha256_of
-from db.settings import settings
 from db.specs import Priority, TrackerOptions, TrackSpec
-from db.storage import storage
 from producer.enqueue import Enqueued, enqueue, validated
 from producer.inputs import LeavingOut, find_videos, log_left_out
-from producer.registry import Model, model
+from producer.registry import Model, usable_model
 
 Reading = Callable[[Path, int], None]
 """Called with a file and the bytes of it that were read so far."""
@@ -68,7 +66,7 @@ def track(
         OSError: a video cannot be read; those before it are enqueued, as a note on it says.
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
-    registered = _usable(model)
+    registered = usable_model(model)
     found = find_videos(videos, on_left_out)
     # A mistake in a value is told before gigabytes are read for their content.
     spec = validated(
@@ -96,17 +94,6 @@ def track(
         for path in found
     )
     return enqueue(specs, priority=priority, force=force)
-
-
-def _usable(name: str) -> Model:
-    registered = model(name)
-    if not storage(settings()).holds(registered.address):
-        raise ModelError(
-            f"the file of model {name!r} is gone: {settings().located(registered.address)}. "
-            "Add it again: "
-            f"`nightshelf models add {registered.source} --name {name}`"
-        )
-    return registered
 
 
 def _known_classes(classes: Sequence[str] | None, registered: Model) -> tuple[str, ...] | None:

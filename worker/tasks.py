@@ -74,6 +74,12 @@ def check(job_id: int) -> None:
     _run(job_id)
 
 
+@app.task(name="nightshelf.evaluate")  # type: ignore[untyped-decorator]
+def evaluate(job_id: int) -> None:
+    """Measure a model on a data set."""
+    _run(job_id)
+
+
 @app.task(name="nightshelf.register")  # type: ignore[untyped-decorator]
 def register(job_id: int) -> None:
     """Register a checkpoint."""

@@ -9,7 +9,7 @@ from db.errors import Stopped
 from db.job_records import Job
 from db.layout import attempt_address, model_address
 from db.results import Result
-from db.specs import AnySpec, DetectSpec, RegisterSpec, TrackSpec
+from db.specs import AnySpec, DetectSpec, EvaluateSpec, RegisterSpec, TrackSpec
 from db.storage import Moving, Storage
 from worker.detection.key import DetectionKey
 
@@ -62,10 +62,10 @@ def fetch(storage: Storage, job: Job, spec: AnySpec, device: str, moving: Moving
     """
     for number in range(1, job.attempt):
         storage.remove(attempt_address(job.id, number))  # they were killed: no row points there
-    if not isinstance(spec, TrackSpec | DetectSpec):
-        return
-    storage.fetch_file(model_address(spec.model_sha256), spec.model_sha256, moving)
-    storage.fetch_folders(DetectionKey.of(spec, device).parts_address, moving)
+    if isinstance(spec, TrackSpec | DetectSpec | EvaluateSpec):
+        storage.fetch_file(model_address(spec.model_sha256), spec.model_sha256, moving)
+    if isinstance(spec, TrackSpec | DetectSpec):
+        storage.fetch_folders(DetectionKey.of(spec, device).parts_address, moving)
 
 
 def publish(storage: Storage, job: Job, result: Result, device: str, moving: Moving) -> None:

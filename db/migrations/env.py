@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from alembic import context
 
-from db.dataset_tables import DatasetRow  # with it all tables are known: it imports the others
+from db.evaluation_tables import EvaluationRow  # it imports the other tables: all are known
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=DatasetRow.metadata,
+    target_metadata=EvaluationRow.metadata,
     render_as_batch=True,
     # SQLite takes part in the caller's transaction only if nobody else begins one.
     transactional_ddl=True,

@@ -82,7 +82,7 @@ def list_(
                 sum(split["images"] for split in one.splits),
                 sum(split["instances"] for split in one.splits),
                 len({row["class_id"] for row in one.classes}),
-                one.worst or "clean",
+                one.worst or ("clean" if one.checked_at else "not checked"),
                 one.checked_at,
             )
             for one in found
@@ -111,6 +111,9 @@ def _print(found: Dataset) -> None:
     from producer.job_control import job
 
     typer.echo(f"\n{found.name}: {found.address}, content {found.sha256[:12]}\n")
+    if found.job_id is None:
+        typer.echo(f"It was not checked: nightshelf dataset check {found.address}")
+        return
     console.print_table(tuple(found.splits[0]), [tuple(one.values()) for one in found.splits])
     typer.echo()
     columns = ("split", "class", "instances", "images")

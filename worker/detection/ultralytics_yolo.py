@@ -69,7 +69,7 @@ class UltralyticsYolo:
             ModelError: the file is no YOLOv8 detection checkpoint.
             UsageError: the device is not there, or cannot do half precision.
         """
-        self._device = _device(device, half)
+        self._device = torch_device(device, half)
         self._conf = conf
         self._iou = iou
         self._max_det = max_det
@@ -141,7 +141,12 @@ def _size(shape: Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
-def _device(name: str, half: bool) -> torch.device:
+def torch_device(name: str, half: bool = False) -> torch.device:
+    """The device of this name.
+
+    Raises:
+        UsageError: it is not there, or cannot do half precision where that is wanted.
+    """
     try:
         device = torch.device(name)
     except RuntimeError:

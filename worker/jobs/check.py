@@ -6,16 +6,14 @@ from pathlib import Path
 
 import polars as pl
 
-from db.dataset_files import DatasetFiles, find_dataset, sha256_of_dataset
 from db.dataset_results import CheckResult, ClassFacts, FindingFacts, SplitFacts
-from db.errors import DatasetError
 from db.file_facts import FileFacts
 from db.specs import CheckSpec
 from worker.context import Context
+from worker.datasets.asked import dataset_asked_for
 from worker.datasets.examination import SMALL, Examination, examine
 from worker.datasets.page import page
 from worker.datasets.problems import summed_up
-from worker.inputs import allowed_file
 
 _FILES = ("data.yaml", "report.html", "objects.parquet")
 
@@ -29,17 +27,9 @@ def run(spec: CheckSpec, context: Context) -> CheckResult:
         UsageError: a file of it lies outside the roots.
         Stopped: the job was told to stop.
     """
-    files = find_dataset(allowed_file(Path(spec.data), context.roots))
-    _check_roots(files, context)
-    total = 2 * sum(map(len, files.splits.values()))
-    found = sha256_of_dataset(files, lambda done: context.advance(done, total, "images", "reading"))
-    if found != spec.dataset_sha256:
-        raise DatasetError(
-            f"{files.data} or its images have changed since they were enqueued: check it again"
-        )
-    examined = examine(
-        files, lambda done: context.advance(total // 2 + done, total, "images", "looking")
-    )
+    files = dataset_asked_for(spec.data, spec.dataset_sha256, context)
+    total = sum(map(len, files.splits.values()))
+    examined = examine(files, lambda done: context.advance(done, total, "images", "looking"))
     splits = tuple(_split(examined, split) for split in files.splits)
     findings = tuple(
         FindingFacts(
@@ -63,13 +53,6 @@ def run(spec: CheckSpec, context: Context) -> CheckResult:
         findings=findings,
         files=tuple(FileFacts.of(context.folder / name) for name in _FILES),
     )
-
-
-def _check_roots(files: DatasetFiles, context: Context) -> None:
-    for images in files.splits.values():
-        for image in images:
-            if image.is_file():
-                allowed_file(image, context.roots)
 
 
 def _split(examined: Examination, split: str) -> SplitFacts:
