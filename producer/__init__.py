@@ -15,7 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from producer.dataset_checks import check_dataset, dataset, datasets
     from producer.enqueue import Enqueued
+    from producer.evaluating import evaluate, evaluation
     from producer.follow import wait, watch
     from producer.job_control import cancel, job, jobs, retry
     from producer.registry import add_model, model, models
@@ -26,6 +28,11 @@ __all__ = [
     "Enqueued",
     "add_model",
     "cancel",
+    "check_dataset",
+    "dataset",
+    "datasets",
+    "evaluate",
+    "evaluation",
     "job",
     "jobs",
     "model",
@@ -42,6 +49,11 @@ _HOME = {
     "Enqueued": "producer.enqueue",
     "add_model": "producer.registry",
     "cancel": "producer.job_control",
+    "check_dataset": "producer.dataset_checks",
+    "dataset": "producer.dataset_checks",
+    "datasets": "producer.dataset_checks",
+    "evaluate": "producer.evaluating",
+    "evaluation": "producer.evaluating",
     "job": "producer.job_control",
     "jobs": "producer.job_control",
     "model": "producer.registry",

@@ -10,7 +10,7 @@ import typer
 from producer.exit_codes import DatasetExitCode
 
 if TYPE_CHECKING:
-    from producer.datasets import Dataset
+    from producer.dataset_checks import Dataset
 
 app = typer.Typer(help="Data sets of labelled images.", no_args_is_help=True)
 
@@ -40,7 +40,7 @@ def check(
     """
     from producer import console
     from producer.commands.waiting import wait_and_exit
-    from producer.datasets import check_dataset, dataset
+    from producer.dataset_checks import check_dataset, dataset
 
     with console.image_progress() as on_read:
         enqueued = check_dataset(data, name, force=force, on_read=on_read)
@@ -67,7 +67,7 @@ def list_(
 ) -> None:
     """List the data sets that were checked, the newest content of each name first."""
     from producer import console
-    from producer.datasets import datasets
+    from producer.dataset_checks import datasets
 
     found = datasets()
     if as_json:
@@ -97,7 +97,7 @@ def show(
 ) -> None:
     """Show what a check found."""
     from producer import console
-    from producer.datasets import dataset
+    from producer.dataset_checks import dataset
 
     found = dataset(name)
     if as_json:

@@ -11,7 +11,7 @@ import typer
 from producer.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from producer.evaluation import Evaluation
+    from producer.evaluating import Evaluation
 
 
 class Split(StrEnum):
@@ -60,8 +60,8 @@ def evaluate(
     """
     from producer import console
     from producer.commands.waiting import wait_and_exit
-    from producer.evaluation import evaluate as enqueue_evaluation
-    from producer.evaluation import evaluation
+    from producer.evaluating import evaluate as enqueue_evaluation
+    from producer.evaluating import evaluation
 
     with console.image_progress() as on_read:
         enqueued = enqueue_evaluation(

@@ -17,7 +17,7 @@ from db.errors import DatasetError, UsageError
 from db.evaluation_tables import EvaluationClassRow, EvaluationRow
 from db.specs import EvaluateSpec, Priority
 from db.tables import JobRow, ModelRow
-from producer.datasets import called
+from producer.dataset_checks import called
 from producer.enqueue import Enqueued, database, enqueue, validated
 from producer.inputs import regular_file
 from producer.registry import usable_model
