@@ -1,4 +1,4 @@
-"""`nightshelf dataset`, as it is typed."""
+"""`nightshelf dataset` and `nightshelf evaluate`, as they are typed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from tests.deployment import Deployment, deployment
+from db.dialect import reading
+from demo.dataset import Shoot
+from demo.dataset import write_dataset as rendered
+from tests.deployment import WEIGHTS, Deployment, deployment
 from tests.labelled import label_of, write_dataset
 from tests.servers import Valkey
 
@@ -50,3 +54,23 @@ def test_a_data_set_is_checked_listed_and_shown_and_the_exit_code_tells_how_it_i
     )
     data.write_text("train: [")
     assert "is no YAML" in house.cli("dataset", "check", str(data), "--wait", code=1)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_model_is_measured_and_the_numbers_are_printed_and_in_sql(
+    house: Deployment, tmp_path: Path
+) -> None:
+    shoot = Shoot("val", first_seed=90_000, belts=1, shelves=0, frames=4)
+    data = rendered(tmp_path / "scenes", (shoot,))
+    house.cli("models", "add", str(WEIGHTS), "--name", "products")
+    arguments = ("evaluate", "products", str(data), "--imgsz", "320")
+    said = house.cli(*arguments, "--wait")
+    assert "map50_95" in said
+    found = house.cli_json(*arguments, "--wait")
+    with reading(house.database) as tx:
+        row = tx.execute(text("SELECT map50, images FROM evaluations")).one()
+    assert (found["metrics"]["map50"], found["metrics"]["images"]) == tuple(row)
+    assert found["metrics"]["images"] == 4
+    assert {one["class"] for one in found["classes"]} >= {"apple", "banana"}
+    assert "has no test: it has val" in house.cli(*arguments, "--split", "test", code=1)
+    assert "no model is registered as 'coco'" in house.cli("evaluate", "coco", str(data), code=1)

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from db import queue
+from db.files import sha256_of
+from db.layout import model_address
 from db.settings import Settings, settings
+from tests.deployment import WEIGHTS
 
 
 @pytest.fixture
@@ -25,3 +28,13 @@ def configured(
     monkeypatch.setattr(queue, "app", queue.make_app(settings()))
     yield settings()
     settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the demo's model is registered; detections are kept between the tests."""
+    made = tmp_path_factory.mktemp("home")
+    kept = made / model_address(sha256_of(WEIGHTS))
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(WEIGHTS.read_bytes())
+    return made

@@ -10,23 +10,12 @@ import pytest
 
 from db.errors import VideoError
 from db.files import sha256_of
-from db.layout import model_address
 from db.results import TrackResult
 from db.specs import TrackSpec
 from tests.clips import write_clip
 from tests.deployment import WEIGHTS
 from worker.context import Context
 from worker.jobs import track
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the demo's model is registered."""
-    made = tmp_path_factory.mktemp("home")
-    kept = made / model_address(sha256_of(WEIGHTS))
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(WEIGHTS.read_bytes())
-    return made
 
 
 class Disturbed(Context):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from PIL import ImageFile
 from sqlalchemy import Engine, text
 
 from db.dataset_files import find_dataset, sha256_of_dataset
@@ -81,6 +82,15 @@ def test_what_is_broken_is_found_and_nothing_else(data: Path, name: str) -> None
     assert [(one.severity, one.kind, one.split, one.count) for one in found_in(data)] == found
     after = {path: path.read_bytes() for path in data.parent.rglob("*") if path.is_file()}
     assert after == before, "the data set is left as it is"
+
+
+def test_a_cut_image_is_found_where_ultralytics_has_run_before(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as it does when imported
+    BREAKAGES["cut image"][0](data.parent / TRAIN)
+    assert [one.kind for one in found_in(data)] == ["unreadable image"]
+    assert ImageFile.LOAD_TRUNCATED_IMAGES, "it is left as it was"
 
 
 def test_a_finding_says_where(data: Path) -> None:

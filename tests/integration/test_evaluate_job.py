@@ -22,24 +22,18 @@ from db.layout import model_address
 from db.specs import EvaluateSpec, RegisterSpec
 from demo.dataset import Shoot, write_dataset
 from tests.deployment import WEIGHTS
+from tests.quiet import quiet_ultralytics
 from tests.recorded import checkpoint, finished
 from worker.context import Context
 from worker.jobs import evaluate
-from worker.ultralytics_env import ultralytics_environment
 
 ARGUMENTS: dict[str, Any] = {"imgsz": 320, "batch": 4, "conf": 0.001, "iou": 0.7, "max_det": 300}
 
 
 @pytest.fixture(autouse=True, scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ultralytics_environment(tmp_path_factory.mktemp("home")).items():
-            patch.setenv(name, value)
-        import torch
-
-        threads = torch.get_num_threads()
+    with quiet_ultralytics(tmp_path_factory.mktemp("home")):
         yield
-        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

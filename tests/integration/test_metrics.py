@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -18,7 +16,7 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import Engine, event, update
+from sqlalchemy import Engine, update
 
 from db import backlog, jobs
 from db.dialect import engine, now, reading
@@ -37,6 +35,7 @@ from tests.recorded import (
     track_result,
     track_spec,
 )
+from tests.statements import statements
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
@@ -66,20 +65,6 @@ def queued(database: Engine, name: str, **columns: Any) -> int:
         if columns:
             tx.execute(update(JobRow).where(JobRow.id == job.id).values(**columns))
     return job.id
-
-
-@contextmanager
-def statements(database: Engine) -> Iterator[list[str]]:
-    """The statements that are executed meanwhile, without those that begin and end."""
-    seen: list[str] = []
-
-    def note(*arguments: Any) -> None:
-        if not str(arguments[2]).startswith("BEGIN"):
-            seen.append(str(arguments[2]))
-
-    event.listen(database, "before_cursor_execute", note)
-    yield seen
-    event.remove(database, "before_cursor_execute", note)
 
 
 def test_jobs_are_counted_by_kind_and_state(database: Engine) -> None:

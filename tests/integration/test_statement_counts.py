@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 
 from db import backlog, job_records, jobs, results, rings
 from db.dialect import reading
@@ -20,25 +19,12 @@ from db.states import State
 from producer.enqueue import enqueue
 from producer.follow import watch
 from tests.recorded import WORKER, register_model, track, track_result, track_spec
+from tests.statements import statements
 
 DEPTH, AGAIN_S = 4, 30.0
 FULL = dict.fromkeys(rings.QUEUES, DEPTH)
 
 _videos = itertools.count()
-
-
-@contextmanager
-def statements(database: Engine) -> Iterator[list[str]]:
-    """The statements that are executed meanwhile, without those that begin and end."""
-    seen: list[str] = []
-
-    def note(*arguments: Any) -> None:
-        if not str(arguments[2]).startswith("BEGIN"):
-            seen.append(str(arguments[2]))
-
-    event.listen(database, "before_cursor_execute", note)
-    yield seen
-    event.remove(database, "before_cursor_execute", note)
 
 
 def counted(database: Engine, step: Callable[[Connection], Any]) -> tuple[int, Any]:

@@ -29,16 +29,6 @@ SECONDS = 6.0
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the demo's model is registered; detections are kept between the tests."""
-    made = tmp_path_factory.mktemp("home")
-    kept = made / model_address(sha256_of(WEIGHTS))
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(WEIGHTS.read_bytes())
-    return made
-
-
-@pytest.fixture(scope="module")
 def clip(home: Path) -> Path:
     path = home / "belt.mp4"
     write_clip(belt(4, SECONDS), path, home / "truth.json")

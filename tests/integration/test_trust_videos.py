@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from db.errors import UsageError, VideoError
 from db.files import sha256_of
-from db.layout import model_address
 from db.settings import Settings
 from db.specs import TrackSpec
 from producer.inputs import find_videos
@@ -235,16 +234,6 @@ def test_a_file_that_is_called_like_an_address_is_a_file(tmp_path: Path, address
     (tmp_path / "clip.mp4").rename(video)
 
     assert numbers(video) == list(range(5))
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the demo's model is registered."""
-    made = tmp_path_factory.mktemp("home")
-    kept = made / model_address(sha256_of(WEIGHTS))
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(WEIGHTS.read_bytes())
-    return made
 
 
 def _by_dots(inside: Path, outside: Path) -> Path:

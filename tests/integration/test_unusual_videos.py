@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from db.files import sha256_of
-from db.layout import model_address
 from db.results import TrackResult
 from db.specs import TrackSpec
 from tests.clips import number_in, write_clip
@@ -52,16 +51,6 @@ def test_every_depth_and_sampling_of_colour_is_decoded_to_the_same_pictures(
     )
     assert (darkest < 20, brightest > 235) == (True, True), "the whole range of it"
     assert reader.damage is None
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home in which the demo's model is registered."""
-    made = tmp_path_factory.mktemp("home")
-    kept = made / model_address(sha256_of(WEIGHTS))
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(WEIGHTS.read_bytes())
-    return made
 
 
 @pytest.mark.parametrize(

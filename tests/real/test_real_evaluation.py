@@ -19,23 +19,17 @@ from db.evaluation_results import EvaluateResult
 from db.files import sha256_of
 from db.layout import model_address
 from db.specs import EvaluateSpec
+from tests.quiet import quiet_ultralytics
 from worker.context import Context
 from worker.jobs import evaluate
-from worker.ultralytics_env import ultralytics_environment
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True, scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ultralytics_environment(tmp_path_factory.mktemp("home")).items():
-            patch.setenv(name, value)
-        import torch
-
-        threads = torch.get_num_threads()
+    with quiet_ultralytics(tmp_path_factory.mktemp("home")):
         yield
-        torch.set_num_threads(threads)
 
 
 def run(shared: Path, weights: str, home: Path, imgsz: int) -> EvaluateResult:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from db.errors import UsageError
 from db.results import VideoFacts
+from tests.quiet import quiet_ultralytics
 from worker.checkpoint import inspect
 from worker.detection.detections import Detections
 from worker.detection.detector import Seen
 from worker.detection.key import DetectionKey, floor_for
 from worker.detection.store import DetectionStore
-from worker.ultralytics_env import ultralytics_environment
 from worker.video import VideoReader
 
 Image = NDArray[np.uint8]
@@ -24,18 +24,13 @@ Image = NDArray[np.uint8]
 
 @pytest.fixture(autouse=True, scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ultralytics_environment(tmp_path_factory.mktemp("home")).items():
-            patch.setenv(name, value)
-        import torch
+    with quiet_ultralytics(tmp_path_factory.mktemp("home")):
         from ultralytics.utils.torch_utils import select_device
 
         # Predict takes one processor less than there are, and the number of threads changes the
         # last digits of a convolution: both sides must have the same.
-        threads = torch.get_num_threads()
         select_device("cpu", verbose=False)
         yield
-        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

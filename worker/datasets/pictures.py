@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from db.files import sha256_of
 
@@ -30,6 +32,21 @@ class Picture:
     height: int
     sha256: str
     phash: int
+
+
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """Within it, an image that is cut off does not decode.
+
+    Ultralytics tells Pillow to fill what is missing with grey, in the whole process, once it is
+    imported there.
+    """
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def read_picture(path: Path) -> Picture | None:
