@@ -47,12 +47,12 @@ def undisturbed(deployed: Deployment, clip: Path) -> dict[str, list[dict[str, An
     return results(deployed, job)
 
 
-# On the other database of each pair in `make test-slow`.
+# The others in `make test-slow`.
 @pytest.mark.parametrize(
     ("database_url", "victim"),
     [
         ("sqlite", "runner"),
-        ("postgresql", "worker"),
+        pytest.param("postgresql", "worker", marks=pytest.mark.slow),
         pytest.param("postgresql", "runner", marks=pytest.mark.slow),
         pytest.param("sqlite", "worker", marks=pytest.mark.slow),
     ],
@@ -102,6 +102,7 @@ def test_a_supervisor_that_is_killed_takes_everything_with_it(
     assert deployed.job(job).state is State.SUCCEEDED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_worker_told_to_stop_hands_its_job_back_at_no_cost(
     deployed: Deployment, clip: Path

@@ -34,6 +34,7 @@ def test_a_broker_that_is_emptied_loses_none_of_fifty_jobs(
     assert [simulated.outcomes(job) for job in jobs] == [["succeeded"]] * 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_job_recorded_while_the_broker_is_away_starts_when_it_is_back(
     deployed: Deployment, broker: Valkey, clip: Path
@@ -48,6 +49,7 @@ def test_a_job_recorded_while_the_broker_is_away_starts_when_it_is_back(
     assert deployed.outcomes(job["id"]) == ["succeeded"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_cancelling_stops_a_running_job_and_a_queued_one_never_starts(
     deployed: Deployment, clip: Path

@@ -155,6 +155,7 @@ def test_a_part_that_dies_is_started_again(up: Deployment) -> None:
     assert "reconciler ended and is started again" in said(up)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_running_and_the_next_up_resumes(home: Path, clip: Path) -> None:
     with house(home) as made:
         process = started(made)

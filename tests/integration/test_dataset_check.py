@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from PIL import ImageFile
 from sqlalchemy import Engine, text
 
 from db.dataset_files import find_dataset, sha256_of_dataset
@@ -18,6 +17,7 @@ from db.file_facts import FileFacts
 from db.specs import CheckSpec
 from tests.broken_datasets import BREAKAGES
 from tests.labelled import LABEL, NAMES, label_of, write_dataset, write_image
+from tests.quiet import quiet_ultralytics
 from tests.recorded import finished
 from worker.context import Context
 from worker.datasets.examination import examine
@@ -84,13 +84,14 @@ def test_what_is_broken_is_found_and_nothing_else(data: Path, name: str) -> None
     assert after == before, "the data set is left as it is"
 
 
-def test_a_cut_image_is_found_where_ultralytics_has_run_before(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as it does when imported
-    BREAKAGES["cut image"][0](data.parent / TRAIN)
-    assert [one.kind for one in found_in(data)] == ["unreadable image"]
-    assert ImageFile.LOAD_TRUNCATED_IMAGES, "it is left as it was"
+@pytest.mark.parametrize("name", ["empty image", "cut image", "text as image"])
+def test_an_unreadable_image_is_found_where_ultralytics_is_imported(data: Path, name: str) -> None:
+    """It changes how Pillow opens files, in the whole process."""
+    with quiet_ultralytics(data.parent):
+        import ultralytics.models  # noqa: F401
+
+        BREAKAGES[name][0](data.parent / TRAIN)
+        assert [one.kind for one in found_in(data)] == ["unreadable image"]
 
 
 def test_a_finding_says_where(data: Path) -> None:

@@ -31,6 +31,7 @@ print(json.dumps([reader.frames_decoded, reader.end_s, highest - after_a_minute]
 """
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_twenty_minutes_of_video(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     write_clip(

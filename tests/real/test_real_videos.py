@@ -19,6 +19,8 @@ from worker.context import Context
 from worker.detection import look
 from worker.jobs import track
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Real:

@@ -13,7 +13,7 @@ import polars as pl
 from db.dataset_files import DatasetFiles, label_of
 from worker.datasets.duplicates import same, similar
 from worker.datasets.labels import Labels, read_labels
-from worker.datasets.pictures import Picture, read_picture, to_the_end
+from worker.datasets.pictures import Picture, read_picture
 from worker.datasets.problems import Kind, Problem
 
 # Decoding is Pillow's, which lets other threads run meanwhile.
@@ -125,7 +125,7 @@ def _read_all(paths: Iterable[Path], classes: int) -> Iterator[_Read]:
         )
 
     upcoming = iter(paths)
-    with to_the_end(), ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
         while chunk := list(islice(upcoming, _CHUNK)):
             yield from pool.map(read, chunk)
 

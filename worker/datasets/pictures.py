@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageOps
 
 from db.files import sha256_of
 
@@ -34,21 +32,6 @@ class Picture:
     phash: int
 
 
-@contextmanager
-def to_the_end() -> Iterator[None]:
-    """Within it, an image that is cut off does not decode.
-
-    Ultralytics tells Pillow to fill what is missing with grey, in the whole process, once it is
-    imported there.
-    """
-    before = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-    try:
-        yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
 def read_picture(path: Path) -> Picture | None:
     """Decode an image file, all of it; None if that fails.
 
@@ -68,6 +51,9 @@ def read_picture(path: Path) -> Picture | None:
             width, height = shown.size
             small = shown.convert("L").resize((_HASHED_SIDE, _HASHED_SIDE), Image.Resampling.BOX)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    except ImportError:
+        # Where Ultralytics was imported, it has Pillow look for a package of HEIF's in the end.
         return None
     bits = imagehash.phash(small).hash
     return Picture(width, height, sha256, int.from_bytes(np.packbits(bits).tobytes(), "big"))
