@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.clips import write_clip
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
