@@ -114,31 +114,35 @@ def test_ten_thousand_jobs_wait_in_sql_and_run_by_priority_in_the_order_of_the_f
         assert [job["priority"] for job in listed] == ["normal"] * 10
         with broker.client() as client:
             assert client.info("memory")["used_memory"] < BROKER_MIB * 2**20 / 8
-    assert max(found) <= RING_DEPTH
+    # A message for a job that was handed back may still lie there when it is sent again.
+    assert max(found) <= RING_DEPTH + workers - 1
     assert len(found) > 1000, "it was looked at often"
 
     order = started(loaded)
-    # One worker takes them exactly in order; of several, each may be late with one message.
-    slack = 0 if workers == 1 else RING_DEPTH
+    # One worker takes them exactly in order; of several, each may be late with one message, and
+    # meanwhile the others go on. What was rung for and is not begun can be overtaken, no more.
+    slack = 0 if workers == 1 else RING_DEPTH + workers
     normal, high = (
         [job for job, priority in order if priority is wanted]
         for wanted in (Priority.NORMAL, Priority.HIGH)
     )
     assert len(high) == URGENT
     for jobs in (normal, high):
-        assert displacement(jobs) <= slack
-        assert jobs[-1] - jobs[0] < len(jobs) + slack, "none was passed over"
+        assert most_overtaken(jobs) <= slack
+        assert max(jobs) - min(jobs) < len(jobs) + slack, "none was passed over"
     # Those that had begun when the urgent ones were asked for, and one more that each worker
-    # may have taken meanwhile, are all that went before them.
+    # may have taken meanwhile, are all that went before them; but for one that each may be late
+    # with.
+    in_time = high[: URGENT - workers + 1]
     before_the_last_urgent = [
-        priority for _, priority in order[: order.index((high[-1], Priority.HIGH))]
+        priority for _, priority in order[: order.index((in_time[-1], Priority.HIGH))]
     ]
     assert before_the_last_urgent.count(Priority.NORMAL) <= begun + workers
 
 
-def displacement(jobs: list[int]) -> int:
-    """How many places the job that is furthest from its place in the order of ids is off."""
-    return max(abs(place - sorted(jobs).index(job)) for place, job in enumerate(jobs))
+def most_overtaken(jobs: list[int]) -> int:
+    """How many jobs of smaller ids were begun after one, at most."""
+    return max(sum(later < job for later in jobs[place:]) for place, job in enumerate(jobs))
 
 
 @pytest.mark.slow

@@ -72,12 +72,13 @@ def test_a_message_that_comes_five_times_is_obeyed_once(
     job = simulated.enqueue(work(simulated.home, "a", seconds=5))
     under_way(simulated, job)
     send(broker, simulated.job(job), 5)
-    # The other worker has taken and dropped all of them before the job is over.
+    # The other worker has taken and dropped all of them before the job is over. (There may be one
+    # more of the reconciler's, if the first was slow to be obeyed.)
     until_drained(simulated, broker)
-    simulated.until(lambda: received(simulated, job) == 6, 30)
+    simulated.until(lambda: received(simulated, job) >= 6, 60)
     simulated.until_over(job)
     send(broker, simulated.job(job), 5)
-    simulated.until(lambda: received(simulated, job) == 11, 30)
+    simulated.until(lambda: received(simulated, job) >= 11, 60)
     assert simulated.outcomes(job) == ["succeeded"]
     assert_all_succeeded_once(simulated, [job])
 
