@@ -255,8 +255,13 @@ def heartbeat(
     return _change_ours(tx, lease, **values).cancel_requested
 
 
-def finish(tx: Connection, lease: Lease) -> None:
+def finish(tx: Connection, lease: Lease, progress: Progress | None = None) -> None:
     """End a job with success; its results are written in the same transaction, after this.
+
+    Args:
+        tx: the transaction.
+        lease: the job's.
+        progress: the last that the job told, which may not have been written yet.
 
     Raises:
         LeaseLost: the job is no longer ours.
@@ -267,11 +272,23 @@ def finish(tx: Connection, lease: Lease) -> None:
         state=State.SUCCEEDED,
         ended_at=now(),
         error=None,
-        progress_done=func.coalesce(JobRow.progress_total, JobRow.progress_done),
+        **_at_the_end(progress),
         **_NO_LEASE,
     )
     _end_attempt(tx, job, Outcome.SUCCEEDED)
     _count_down(tx, job)
+
+
+def _at_the_end(progress: Progress | None) -> dict[str, Any]:
+    """The progress of a job that is done: all of what there was to do, where that is known."""
+    if progress is None:
+        return {"progress_done": func.coalesce(JobRow.progress_total, JobRow.progress_done)}
+    return {
+        "progress_done": progress.done if progress.total is None else progress.total,
+        "progress_total": progress.total,
+        "progress_unit": progress.unit,
+        "progress_note": progress.note,
+    }
 
 
 def fail(

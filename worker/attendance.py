@@ -46,7 +46,13 @@ End = Done | Broke | Cancelled | HandedBack
 
 
 class Attendance:
-    """One attempt at one job, from handing it to the runner to its end."""
+    """One attempt at one job, from handing it to the runner to its end.
+
+    Attributes:
+        runner: that runs the job.
+        told: the last progress that the job told.
+        lease_ends: when the lease ends unless it is renewed, by `time.monotonic`.
+    """
 
     def __init__(
         self,
@@ -69,6 +75,7 @@ class Attendance:
         self._beat_at = moment
         self._weighed_at = moment
         self._advanced_at = moment
+        self.told: Progress | None = None
         self._unwritten: Progress | None = None
         self._cancel_wanted = False
         self._told_to_stop_at: float | None = None
@@ -96,7 +103,7 @@ class Attendance:
                         return self._stopped()
                     case Advanced():
                         self._advanced_at = time.monotonic()
-                        self._unwritten = Progress(
+                        self.told = self._unwritten = Progress(
                             message.done, message.total, message.unit, message.note
                         )
                 self._renew()

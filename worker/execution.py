@@ -131,7 +131,7 @@ class Execution:
                 progress = Progress(0, done.result.total, done.result.unit, "in segments")
                 jobs.split(tx, lease, done.result.children, progress)
             else:
-                jobs.finish(tx, lease)
+                jobs.finish(tx, lease, attendance.told)
                 results.write(tx, lease.job, done.result)
 
         try:

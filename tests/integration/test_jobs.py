@@ -179,6 +179,30 @@ def test_a_finished_job_has_no_lease_and_its_attempt_is_closed(database: Engine)
     assert outcomes(database, job) == [Outcome.SUCCEEDED]
 
 
+@pytest.mark.parametrize(
+    ("written", "last", "shown"),
+    [
+        (Progress(0, None, "frames", "reading"), Progress(174, 175, "frames"), (175, 175)),
+        (Progress(20, 175, "frames", "detecting"), None, (175, 175)),
+        (Progress(20, None, "frames", "detecting"), Progress(60, None, "frames"), (60, None)),
+    ],
+)
+def test_a_finished_job_has_the_last_progress_that_it_told(
+    database: Engine,
+    written: Progress,
+    last: Progress | None,
+    shown: tuple[float, float | None],
+) -> None:
+    job = made(database)
+    lease = claimed(database, job)
+    with database.begin() as tx:
+        jobs.heartbeat(tx, lease, 60, written)
+    with database.begin() as tx:
+        jobs.finish(tx, lease, last)
+    done = current(database, job)
+    assert (done.progress_done, done.progress_total) == shown
+
+
 def test_a_failed_attempt_is_queued_again_with_backoff_until_none_is_left(
     database: Engine,
 ) -> None:
