@@ -47,14 +47,11 @@ def undisturbed(deployed: Deployment, clip: Path) -> dict[str, list[dict[str, An
     return results(deployed, job)
 
 
-# The others in `make test-slow`.
 @pytest.mark.parametrize(
     ("database_url", "victim"),
     [
         ("sqlite", "runner"),
         pytest.param("postgresql", "worker", marks=pytest.mark.slow),
-        pytest.param("postgresql", "runner", marks=pytest.mark.slow),
-        pytest.param("sqlite", "worker", marks=pytest.mark.slow),
     ],
     indirect=["database_url"],
 )
