@@ -43,7 +43,6 @@ IMAGES_SCHEMA = {
     "split": pl.String,
     "image": pl.String,
     "objects": pl.Int32,
-    "labelled": pl.Boolean,
     "width": pl.Int32,
     "height": pl.Int32,
     "sha256": pl.String,
@@ -105,14 +104,10 @@ def examine(files: DatasetFiles, on_read: Callable[[int], None]) -> Examination:
         problems += [
             Problem(Kind.LABEL_WITHOUT_IMAGE, split, str(label)) for label in _lone_labels(paths)
         ]
-    examined = Examination(
-        files,
-        pl.DataFrame(images, schema=IMAGES_SCHEMA, orient="row"),
-        pl.DataFrame(objects, schema=OBJECTS_SCHEMA, orient="row"),
-        (),
-    )
-    problems += [*_of_classes(examined), *_of_duplicates(examined.images)]
-    return Examination(files, examined.images, examined.objects, tuple(problems))
+    seen = pl.DataFrame(images, schema=IMAGES_SCHEMA, orient="row")
+    boxes = pl.DataFrame(objects, schema=OBJECTS_SCHEMA, orient="row")
+    problems += [*_of_classes(files, boxes), *_of_duplicates(seen)]
+    return Examination(files, seen, boxes, tuple(problems))
 
 
 def _read_all(paths: Iterable[Path], classes: int) -> Iterator[_Read]:
@@ -148,7 +143,7 @@ def _image_row(split: str, one: _Read) -> tuple[object, ...]:
     objects = 0 if one.labels is None else len(one.labels.rows)
     found = one.picture
     return (
-        *(split, str(one.image), objects, one.labels is not None),
+        *(split, str(one.image), objects),
         *(found.width, found.height, found.sha256, found.phash),
     )
 
@@ -180,14 +175,13 @@ def _lone_labels(images: tuple[Path, ...]) -> list[Path]:
     )
 
 
-def _of_classes(examined: Examination) -> Iterator[Problem]:
-    objects, names = examined.objects, examined.files.class_names
-    for split in examined.files.splits:
+def _of_classes(files: DatasetFiles, objects: pl.DataFrame) -> Iterator[Problem]:
+    for split in files.splits:
         counts = dict(objects.filter(pl.col("split") == split).group_by("class").len().iter_rows())
         if not counts:
             yield Problem(Kind.NO_LABELS, split, f"not one object in `{split}`")
             continue
-        for name in names:
+        for name in files.class_names:
             if name not in counts:
                 yield Problem(Kind.EMPTY_CLASS, split, f"{name} is not seen in `{split}`")
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)

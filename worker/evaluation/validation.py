@@ -13,23 +13,10 @@ from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import ops
 
+from db.evaluation_results import ClassMetricFacts
 from worker.context import Context
 from worker.evaluation.arena import Arena
 from worker.evaluation.seen import Seen
-
-
-@dataclass(frozen=True, slots=True)
-class ClassMetrics:
-    """How well one class is found; the numbers are None where the split has none of it."""
-
-    class_name: str
-    images: int
-    instances: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    map50: float | None
-    map50_95: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +40,7 @@ class Validation:
     f1: float
     map50: float
     map50_95: float
-    classes: tuple[ClassMetrics, ...]
+    classes: tuple[ClassMetricFacts, ...]
     preprocess_ms: float
     inference_ms: float
     postprocess_ms: float
@@ -152,11 +139,14 @@ def validate(
     )
 
 
-def _class_metrics(metrics: Any, number: int, name: str, position: int | None) -> ClassMetrics:
-    counted = int(metrics.nt_per_image[number]), int(metrics.nt_per_class[number])
-    if position is None:
-        return ClassMetrics(name, *counted, None, None, None, None, None)
-    precision, recall, map50, map50_95 = map(float, metrics.box.class_result(position))
-    return ClassMetrics(
-        name, *counted, precision, recall, float(metrics.box.f1[position]), map50, map50_95
+def _class_metrics(metrics: Any, number: int, name: str, position: int | None) -> ClassMetricFacts:
+    found: list[float | None] = [None] * 5
+    if position is not None:
+        precision, recall, map50, map50_95 = map(float, metrics.box.class_result(position))
+        found = [precision, recall, float(metrics.box.f1[position]), map50, map50_95]
+    return ClassMetricFacts(
+        class_name=name,
+        images=int(metrics.nt_per_image[number]),
+        instances=int(metrics.nt_per_class[number]),
+        **dict(zip(("precision", "recall", "f1", "map50", "map50_95"), found, strict=True)),
     )

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import asdict, replace
 
 from db.errors import DatasetError, ModelError
-from db.evaluation_results import ClassMetricFacts, EvaluateResult
+from db.evaluation_results import EvaluateResult
 from db.file_facts import FileFacts
 from db.layout import model_address
 from db.specs import EvaluateSpec
@@ -59,9 +59,7 @@ def run(spec: EvaluateSpec, context: Context) -> EvaluateResult:
     seen_rows(found.seen, model.names).write_parquet(context.folder / _SEEN)
     metrics = asdict(replace(found, seen=()))
     del metrics["seen"]
-    metrics["classes"] = tuple(
-        ClassMetricFacts(**one) for one in metrics["classes"] if one["class_name"] in shared
-    )
+    metrics["classes"] = tuple(one for one in found.classes if one.class_name in shared)
     return EvaluateResult(
         **metrics,
         device=device,
