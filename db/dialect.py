@@ -26,7 +26,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
-from db.errors import UsageError
+from db.errors import NightshelfError, UsageError
 
 # How long a writer waits for SQLite's lock before it gives up. Our transactions take
 # milliseconds; a minute covers a machine that swaps.
@@ -158,6 +158,34 @@ def sqlite_file(engine: Engine) -> Path | None:
     """The file of a SQLite database; None for PostgreSQL."""
     name = engine.url.database
     return Path(name) if engine.dialect.name == "sqlite" and name else None
+
+
+@contextmanager
+def changing_schema(engine: Engine) -> Iterator[Connection]:
+    """A transaction in which tables may be altered, all of it or nothing.
+
+    SQLite alters a table by making another in its place, and would take the rows that point to
+    the first for lost: it is told not to look, and to look at all of them at the end
+    (https://sqlite.org/lang_altertable.html#otheralter).
+
+    Raises:
+        NightshelfError: a row points nowhere then.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name != "sqlite":
+            with connection.begin():
+                yield connection
+            return
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA foreign_keys=OFF").close()
+        try:
+            with connection.begin():
+                yield connection
+                if lost := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                    raise NightshelfError(f"a row of {lost[0]} points nowhere: nothing was changed")
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON").close()
 
 
 @contextmanager

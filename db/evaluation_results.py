@@ -11,8 +11,8 @@ from db.dataset_results import known_dataset
 from db.errors import ModelError
 from db.evaluation_tables import EvaluationClassRow, EvaluationRow
 from db.file_facts import FileFacts
+from db.model_tables import ModelRow
 from db.specs import EvaluateSpec
-from db.tables import ModelRow
 
 
 class _Facts(BaseModel):

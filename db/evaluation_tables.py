@@ -6,7 +6,8 @@ from sqlalchemy import CheckConstraint, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.dataset_tables import DatasetRow
-from db.tables import Base, ModelRow
+from db.model_tables import ModelRow
+from db.tables import Base
 
 
 class EvaluationRow(Base):

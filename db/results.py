@@ -5,24 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from db.dataset_results import CheckResult, write_dataset
-from db.dialect import now
 from db.errors import ModelError
 from db.evaluation_results import EvaluateResult, write_evaluation
 from db.file_facts import FileFacts
 from db.job_records import Job
-from db.layout import attempt_address, model_address
+from db.layout import attempt_address
+from db.model_results import RegisterResult, write_model
+from db.model_tables import ModelRow
 from db.specs import CheckSpec, DetectSpec, EvaluateSpec, RegisterSpec, TrackSpec
 from db.tables import (
     ClassCountRow,
     DetectionSetRow,
     FileRow,
     JobRow,
-    ModelClassRow,
-    ModelRow,
     TrackingRow,
     TrackRow,
     VideoRow,
@@ -86,18 +85,6 @@ class TrackResult(_Facts):
     files: tuple[FileFacts, ...]
 
 
-class RegisterResult(_Facts):
-    """What a checkpoint turned out to be; the file lies at its address already."""
-
-    kind: Literal["register"] = "register"
-    task: str
-    architecture: str
-    class_names: tuple[str, ...]
-    parameters: int
-    size_bytes: int
-    files: tuple[FileFacts, ...] = ()
-
-
 class DetectResult(_Facts):
     """What a `detect` job kept; the files lie at their address already."""
 
@@ -140,7 +127,7 @@ def write(tx: Connection, job: Job, result: Result) -> None:
         values = result.model_dump(exclude={"kind", "files"})
         tx.execute(insert(DetectionSetRow).values(job_id=job.id, **values))
     elif isinstance(spec, RegisterSpec) and isinstance(result, RegisterResult):
-        _write_model(tx, job.id, spec, result)
+        write_model(tx, job.id, spec, result)
     elif isinstance(spec, CheckSpec) and isinstance(result, CheckResult):
         write_dataset(tx, job.id, spec, result)
     elif isinstance(spec, EvaluateSpec) and isinstance(result, EvaluateResult):
@@ -200,51 +187,3 @@ def _video_id(tx: Connection, spec: TrackSpec, video: VideoFacts) -> int:
     except IntegrityError:
         tx.execute(update(VideoRow).where(VideoRow.sha256 == spec.video_sha256).values(**values))
     return tx.scalars(select(VideoRow.id).where(VideoRow.sha256 == spec.video_sha256)).one()
-
-
-def _write_model(tx: Connection, job_id: int, spec: RegisterSpec, result: RegisterResult) -> None:
-    values = {
-        "address": str(model_address(spec.weights_sha256)),
-        "source": spec.weights,
-        "job_id": job_id,
-        "added_at": now(),
-        **result.model_dump(include={"task", "architecture", "parameters", "size_bytes"}),
-    }
-    known = tx.execute(
-        select(ModelRow.id, ModelRow.name, ModelRow.sha256).where(
-            (ModelRow.name == spec.name) | (ModelRow.sha256 == spec.weights_sha256)
-        )
-    ).all()
-    for row in known:
-        refuse_other(row.name, row.sha256, spec)
-    if known:
-        model_id = known[0].id
-        tx.execute(update(ModelRow).where(ModelRow.id == model_id).values(**values))
-        tx.execute(delete(ModelClassRow).where(ModelClassRow.model_id == model_id))
-    else:
-        model_id = tx.scalars(
-            insert(ModelRow)
-            .values(name=spec.name, sha256=spec.weights_sha256, **values)
-            .returning(ModelRow.id)
-        ).one()
-    tx.execute(
-        insert(ModelClassRow),
-        [
-            {"model_id": model_id, "class_id": number, "name": name}
-            for number, name in enumerate(result.class_names)
-        ],
-    )
-
-
-def refuse_other(name: str, sha256: str, spec: RegisterSpec) -> None:
-    """Refuse to register a name for a second content, or a content under a second name.
-
-    Raises:
-        ModelError: the model of this name and content is not the one to be registered.
-    """
-    if sha256 != spec.weights_sha256:
-        raise ModelError(
-            f"the name {name!r} is taken by another model ({sha256[:12]}): choose another name"
-        )
-    if name != spec.name:
-        raise ModelError(f"this model is registered already, as {name!r}: use that name")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from db import reports
-from db.dialect import reading, sqlite_file
+from db.dialect import changing_schema, reading, sqlite_file
 from db.errors import SchemaBehind, Unreachable
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -49,7 +49,7 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
     if (file := sqlite_file(engine)) is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with engine.begin() as tx:
+        with changing_schema(engine) as tx:
             before = current(tx)
             for name in reports.NAMES:
                 tx.execute(text(f"DROP VIEW IF EXISTS {name}"))

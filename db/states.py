@@ -1,4 +1,4 @@
-"""The states of a job, and the outcomes of its attempts."""
+"""The states of a job, the outcomes of its attempts, and the stages of a model."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ class Outcome(StrEnum):
     SPLIT = "split"
     """The job became the parent of smaller ones, and waits for them; costs it no attempt."""
     CANCELLED = "cancelled"
+
+
+class Stage(StrEnum):
+    """Where a version of a model stands; at most one of a name is in production."""
+
+    CANDIDATE = "candidate"
+    """Registered, and not in use by its name yet."""
+    PRODUCTION = "production"
+    """What its name stands for."""
+    RETIRED = "retired"
+    """No longer in use; it can be promoted again."""
 
 
 OVER = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})

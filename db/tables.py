@@ -23,7 +23,8 @@ from db.dialect import UtcDateTime
 from db.states import Outcome, State
 
 
-def _one_of(column: str, values: type[StrEnum]) -> str:
+def one_of(column: str, values: type[StrEnum]) -> str:
+    """The condition that a column has one of the values."""
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
@@ -38,7 +39,8 @@ LIVE_CHILD = "parent_id IS NOT NULL AND ended_at IS NULL"
 IDLE = "ended_at IS NULL AND lease_token IS NULL"
 
 
-def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of the rows for which `where` holds, on both databases."""
     return Index(
         name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where)
     )
@@ -109,7 +111,7 @@ class JobRow(Base):
     ended_at: Mapped[datetime | None]
 
     __table_args__ = (
-        CheckConstraint(_one_of("state", State), "state"),
+        CheckConstraint(one_of("state", State), "state"),
         CheckConstraint(
             "(state = 'running') = (lease_token IS NOT NULL)"
             " AND (state = 'running') = (lease_expires_at IS NOT NULL)",
@@ -122,7 +124,7 @@ class JobRow(Base):
         CheckConstraint("state <> 'failed' OR error IS NOT NULL", "failed_says_why"),
         CheckConstraint("children_left >= 0", "children_left"),
         CheckConstraint("free_attempts BETWEEN 0 AND attempt", "free_attempts"),
-        _partial(
+        partial_index(
             "uq_jobs_live_fingerprint",
             "fingerprint",
             where=ANSWERS_FOR_ITS_FINGERPRINT,
@@ -130,10 +132,10 @@ class JobRow(Base):
         ),
         Index("ix_jobs_state_queue", "state", "queue", "priority", "id"),
         Index("ix_jobs_parent_id", "parent_id"),
-        _partial("ix_jobs_unrung", "queue", "parent_id", "id", where=UNRUNG),
-        _partial("ix_jobs_rung", "queue", where=RUNG),
-        _partial("ix_jobs_live_children", "parent_id", where=LIVE_CHILD),
-        _partial("ix_jobs_idle", "created_at", where=IDLE),
+        partial_index("ix_jobs_unrung", "queue", "parent_id", "id", where=UNRUNG),
+        partial_index("ix_jobs_rung", "queue", where=RUNG),
+        partial_index("ix_jobs_live_children", "parent_id", where=LIVE_CHILD),
+        partial_index("ix_jobs_idle", "created_at", where=IDLE),
     )
 
 
@@ -156,7 +158,7 @@ class AttemptRow(Base):
     traceback: Mapped[str | None]
 
     __table_args__ = (
-        CheckConstraint(_one_of("outcome", Outcome), "outcome"),
+        CheckConstraint(one_of("outcome", Outcome), "outcome"),
         CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", "outcome_when_ended"),
     )
 
@@ -174,38 +176,6 @@ class FileRow(Base):
     """Relative to `home`."""
     sha256: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
-
-
-class ModelRow(Base):
-    """A registered detection checkpoint, known by its content."""
-
-    __tablename__ = "models"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
-    sha256: Mapped[str] = mapped_column(unique=True)
-    address: Mapped[str]
-    """Relative to `home`."""
-    task: Mapped[str]
-    architecture: Mapped[str]
-    parameters: Mapped[int] = mapped_column(BigInteger)
-    size_bytes: Mapped[int] = mapped_column(BigInteger)
-    source: Mapped[str]
-    """The path it was added from."""
-    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
-    added_at: Mapped[datetime]
-
-
-class ModelClassRow(Base):
-    """A class that a model tells apart."""
-
-    __tablename__ = "model_classes"
-
-    model_id: Mapped[int] = mapped_column(
-        ForeignKey("models.id"), primary_key=True, autoincrement=False
-    )
-    class_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    name: Mapped[str]
 
 
 class VideoRow(Base):

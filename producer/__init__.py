@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from producer.evaluating import evaluate, evaluation
     from producer.follow import wait, watch
     from producer.job_control import cancel, job, jobs, retry
+    from producer.promotion import promote, retire, stage_changes
     from producer.registry import add_model, model, models
     from producer.reporting import report
     from producer.tracking import track
@@ -37,8 +38,11 @@ __all__ = [
     "jobs",
     "model",
     "models",
+    "promote",
     "report",
+    "retire",
     "retry",
+    "stage_changes",
     "track",
     "wait",
     "watch",
@@ -58,8 +62,11 @@ _HOME = {
     "jobs": "producer.job_control",
     "model": "producer.registry",
     "models": "producer.registry",
+    "promote": "producer.promotion",
     "report": "producer.reporting",
+    "retire": "producer.promotion",
     "retry": "producer.job_control",
+    "stage_changes": "producer.promotion",
     "track": "producer.tracking",
     "wait": "producer.follow",
     "watch": "producer.follow",

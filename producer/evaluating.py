@@ -15,8 +15,9 @@ from db.dataset_tables import DatasetRow
 from db.dialect import reading
 from db.errors import DatasetError, UsageError
 from db.evaluation_tables import EvaluationClassRow, EvaluationRow
+from db.model_tables import ModelRow
 from db.specs import EvaluateSpec, Priority
-from db.tables import JobRow, ModelRow
+from db.tables import JobRow
 from producer.dataset_checks import called
 from producer.enqueue import Enqueued, database, enqueue, validated
 from producer.inputs import regular_file
@@ -85,7 +86,7 @@ def evaluate(
     files = find_dataset(path)
     asked = validated(
         EvaluateSpec,
-        model=registered.name,
+        model=registered.reference,
         model_sha256=registered.sha256,
         name=name or called(path),
         data=str(path),

@@ -73,7 +73,7 @@ def track(
         TrackSpec,
         video=str(found[0]),
         video_sha256="0" * 64,
-        model=registered.name,
+        model=registered.reference,
         model_sha256=registered.sha256,
         conf=conf,
         iou=iou,

@@ -12,7 +12,8 @@ from db import jobs, results
 from db.job_records import Job
 from db.jobs import Claimant, Lease
 from db.layout import model_address
-from db.results import CountFacts, RegisterResult, TrackFacts, TrackResult, VideoFacts
+from db.model_results import RegisterResult
+from db.results import CountFacts, TrackFacts, TrackResult, VideoFacts
 from db.specs import RegisterSpec, Spec, TrackSpec
 from worker.track_statistics import Track, count_classes
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from db.evaluation_tables import EvaluationRow  # it imports the other tables: all are known
+import db.results  # noqa: F401 - what writes to a table imports it, and so declares it
+from db.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=EvaluationRow.metadata,
+    target_metadata=Base.metadata,
     render_as_batch=True,
     # SQLite takes part in the caller's transaction only if nobody else begins one.
     transactional_ddl=True,

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Registered models.", no_args_is_help=True)
+from db.states import Stage
+
+if TYPE_CHECKING:
+    from producer.registry import Model
+
+app = typer.Typer(
+    help="Registered models: NAME means its production version, NAME@VERSION exactly that one.",
+    no_args_is_help=True,
+)
+
+Reference = Annotated[str, typer.Argument(help="NAME, or NAME@VERSION.", metavar="MODEL")]
+Exactly = Annotated[str, typer.Argument(help="NAME@VERSION.", metavar="MODEL")]
+Why = Annotated[str, typer.Option(help="The reason, for those who ask later.")]
 
 
 @app.command()
@@ -18,26 +30,41 @@ def add(
 ) -> None:
     """Register a YOLOv8 checkpoint by its content; a worker opens it, and says what it is.
 
+    The first under a name is its production version; each that follows is a candidate.
+
     Example: `nightshelf models add yolov8n.pt --name coco`
     """
     from producer import console
     from producer.commands.waiting import wait_and_exit
-    from producer.registry import add_model, model
+    from producer.registry import add_model, models
 
     enqueued = add_model(weights, name)
     if enqueued.broker_away:
         console.print_broker_away(enqueued.broker_away)
     wait_and_exit([enqueued.job.id], quiet=as_json or not enqueued.new)
-    registered = model(name)
+    content = enqueued.job.spec["weights_sha256"]
+    registered = next(one for one in models() if one.sha256 == content)
     if as_json:
-        console.print_json(asdict(registered))
+        console.print_json(model_dict(registered))
         return
     known = "" if enqueued.new else " already"
     typer.echo(
-        f"{name} is registered{known}: {registered.architecture}, "
-        f"{len(registered.classes)} classes, {registered.parameters:,} parameters, "
-        f"sha256 {registered.sha256[:12]}"
+        f"{registered.reference} is registered{known} ({registered.stage}): "
+        f"{registered.architecture}, {len(registered.classes)} classes, "
+        f"{registered.parameters:,} parameters, sha256 {registered.sha256[:12]}"
     )
+    if registered.stage is Stage.CANDIDATE:
+        typer.echo(
+            f"{name} still means the version in production: "
+            f"`nightshelf models promote {registered.reference} --why …`"
+        )
+
+
+def model_dict(one: Model) -> dict[str, Any]:
+    """A model as a script reads it."""
+    values = asdict(one)
+    del values["id"]
+    return values | {"stage": str(one.stage), "reference": one.reference}
 
 
 @app.command("list")
@@ -50,13 +77,23 @@ def list_(
 
     found = models()
     if as_json:
-        console.print_json([asdict(one) for one in found])
+        console.print_json([model_dict(one) for one in found])
         return
     console.print_table(
-        ("name", "architecture", "classes", "parameters", "size_mb", "sha256", "added_at"),
+        (
+            "model",
+            "stage",
+            "architecture",
+            "classes",
+            "parameters",
+            "size_mb",
+            "sha256",
+            "added_at",
+        ),
         [
             (
-                one.name,
+                one.reference,
+                str(one.stage),
                 one.architecture,
                 len(one.classes),
                 one.parameters,
@@ -71,16 +108,33 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a registered model.")],
+    reference: Reference,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Show one model, its classes among the rest."""
+    """Show one model: its classes, and who changed its stage, when and why."""
     from producer import console
+    from producer.promotion import stage_changes
     from producer.registry import model
 
-    values = asdict(model(name))
+    values = model_dict(model(reference))
+    changes = [asdict(one) | {"stage": str(one.stage)} for one in stage_changes(reference)]
     if as_json:
-        console.print_json(values)
+        console.print_json(values | {"stages": changes})
         return
     classes = ", ".join(f"{number} {one}" for number, one in enumerate(values.pop("classes")))
     console.print_table(("", ""), [*values.items(), ("classes", classes)])
+    columns = ("stage", "changed_at", "changed_by", "why", "job_id")
+    rows = [[one[column] for column in columns] for one in changes]
+    console.print_table(columns, rows, title="\nstages")
+
+
+@app.command()
+def retire(reference: Exactly, why: Why) -> None:
+    """Take a version out of use. Jobs that are queued with it run all the same.
+
+    Example: `nightshelf models retire fruit@2 --why "mixes up limes and lemons"`
+    """
+    from producer.promotion import retire as retire_model
+
+    retired = retire_model(reference, why=why)
+    typer.echo(f"{retired.reference} is retired")

@@ -13,10 +13,10 @@ from db.errors import Unreachable
 from db.files import sha256_of
 from db.job_records import Job
 from db.jobs import Claimant
+from db.model_tables import ModelClassRow, ModelRow
 from db.settings import Settings
 from db.specs import RegisterSpec
 from db.states import State
-from db.tables import ModelClassRow, ModelRow
 from tests.deployment import WEIGHTS
 from worker.execution import Execution, JobFailed
 
@@ -88,13 +88,15 @@ def test_results_that_the_database_refuses_fail_the_job_and_none_is_written(
     with database.begin() as tx:
         first, _ = jobs.create(
             tx,
-            RegisterSpec(name="products", weights="/other.pt", weights_sha256="b" * 64),
+            RegisterSpec(name="other", weights="/other.pt", weights_sha256="b" * 64),
             max_attempts=1,
         )
         tx.execute(
             ModelRow.__table__.insert().values(  # type: ignore[attr-defined]
-                name="products",
-                sha256="b" * 64,
+                name="other",
+                version=1,
+                stage="production",
+                sha256=sha256_of(WEIGHTS),
                 address="models/b",
                 task="detect",
                 architecture="yolov8n",
@@ -106,7 +108,7 @@ def test_results_that_the_database_refuses_fail_the_job_and_none_is_written(
             )
         )
     job = enqueue(database, WEIGHTS)
-    with pytest.raises(JobFailed, match="is taken by another model"):
+    with pytest.raises(JobFailed, match="is registered already, as other@1"):
         execution.run(job)
     assert current(database, job).state is State.FAILED
     with database.begin() as tx:

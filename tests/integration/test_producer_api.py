@@ -78,12 +78,12 @@ def test_tracking_records_what_was_asked_for(
     assert read == [(video, len("frames"))]
     job = producer.job(one.job.id).job
     assert (job.state, job.attempt, job.max_attempts) == (State.QUEUED, 0, configured.max_attempts)
-    assert (job.label, job.queue) == ("aisle 4.mp4 · fruit", "nightshelf.gpu.high")
+    assert (job.label, job.queue) == ("aisle 4.mp4 · fruit@1", "nightshelf.gpu.high")
     assert job.spec == {
         "kind": "track",
         "video": str(video),
         "video_sha256": sha256("frames"),
-        "model": "fruit",
+        "model": "fruit@1",
         "model_sha256": model,
         "conf": 0.4,
         "iou": 0.7,
@@ -203,8 +203,7 @@ def test_adding_a_model_again_brings_its_file_back(
 @pytest.mark.parametrize(
     ("content", "name", "error", "complaint"),
     [
-        ("other", "fruit", ModelError, "the name 'fruit' is taken by another model"),
-        ("fruit", "other", ModelError, "registered already, as 'fruit'"),
+        ("fruit", "other", ModelError, "registered already, as fruit@1"),
         ("other", "Fruit 2", UsageError, "^name: String should match pattern"),
     ],
 )

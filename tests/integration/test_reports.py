@@ -176,6 +176,7 @@ def totals_in_python(video: str, tracks: list[Track], frames: int) -> dict[str, 
     return {
         "video": video,
         "model": "coco",
+        "model_version": 1,
         "video_s": frames / FPS,
         "frames_decoded": frames,
         "frames_missing": 2,

@@ -9,7 +9,7 @@ from pathlib import Path
 from db.errors import ModelError
 from db.files import sha256_of
 from db.layout import model_address
-from db.results import RegisterResult
+from db.model_results import RegisterResult
 from db.specs import RegisterSpec
 from worker.checkpoint import inspect
 from worker.context import Context
