@@ -67,17 +67,27 @@ class ObjectStore:
             archives = self._files.find(self._key(parent))
         for archive in archives:
             key = PurePosixPath(archive).relative_to(self._root)
-            folder = self._home / key.with_suffix("")
-            if key.suffix != ".tar" or ".." in key.parts or folder.exists():
-                continue
-            with self._asking(key), _scratch(folder) as copy, _scratch(folder) as unpacked:
-                self._get(key, copy, moving)
-                with tarfile.open(copy) as tar:
-                    tar.extractall(unpacked, filter="data")
-                try:
-                    unpacked.rename(folder)
-                except OSError:
-                    log.debug("%s was fetched by somebody else", folder)
+            if key.suffix == ".tar" and ".." not in key.parts:
+                self._unpack(key, moving)
+
+    def fetch_folder(self, address: PurePosixPath, moving: Moving = silent) -> None:
+        """Copy a folder here that is not here."""
+        key = address.with_suffix(".tar")
+        if not (self._home / address).exists() and self.holds(key):
+            self._unpack(key, moving)
+
+    def _unpack(self, key: PurePosixPath, moving: Moving) -> None:
+        folder = self._home / key.with_suffix("")
+        if folder.exists():
+            return
+        with self._asking(key), _scratch(folder) as copy, _scratch(folder) as unpacked:
+            self._get(key, copy, moving)
+            with tarfile.open(copy) as tar:
+                tar.extractall(unpacked, filter="data")
+            try:
+                unpacked.rename(folder)
+            except OSError:
+                log.debug("%s was fetched by somebody else", folder)
 
     def publish_file(self, address: PurePosixPath, moving: Moving = silent) -> None:
         """Copy a file from here to the store."""

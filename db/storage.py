@@ -47,6 +47,13 @@ class Storage(Protocol):
             StorageError: the store does not answer.
         """
 
+    def fetch_folder(self, address: PurePosixPath, moving: Moving = silent) -> None:
+        """Have a folder lie at its path, if it is kept.
+
+        Raises:
+            StorageError: the store does not answer.
+        """
+
     def publish_file(self, address: PurePosixPath, moving: Moving = silent) -> None:
         """Keep the file that lies at its path, instead of what was kept there.
 
@@ -103,6 +110,9 @@ class HomeFolder:
 
     def fetch_folders(self, parent: PurePosixPath, moving: Moving = silent) -> None:
         """They lie there already."""
+
+    def fetch_folder(self, address: PurePosixPath, moving: Moving = silent) -> None:
+        """It lies there already."""
 
     def publish_file(self, address: PurePosixPath, moving: Moving = silent) -> None:
         """It is kept where it lies."""

@@ -64,8 +64,10 @@ def fetch(storage: Storage, job: Job, spec: AnySpec, device: str, moving: Moving
         storage.remove(attempt_address(job.id, number))  # they were killed: no row points there
     if isinstance(spec, TrackSpec | DetectSpec | EvaluateSpec):
         storage.fetch_file(model_address(spec.model_sha256), spec.model_sha256, moving)
-    if isinstance(spec, TrackSpec | DetectSpec):
+    if isinstance(spec, TrackSpec):
         storage.fetch_folders(DetectionKey.of(spec, device).parts_address, moving)
+    elif isinstance(spec, DetectSpec):
+        storage.fetch_folder(DetectionKey.of(spec, device).address, moving)
 
 
 def publish(storage: Storage, job: Job, result: Result, device: str, moving: Moving) -> None:

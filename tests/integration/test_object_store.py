@@ -118,6 +118,19 @@ def test_a_folder_that_is_here_is_not_fetched_again(
     assert not [path for method, path in s3.requests if method == "GET" and path.endswith(".tar")]
 
 
+def test_of_several_folders_one_can_be_fetched_alone(
+    s3: S3Double, here: ObjectStore, there: ObjectStore, tmp_path: Path
+) -> None:
+    for segment in ("0_900", "900_1800"):
+        write(tmp_path / "here" / FOLDER.parent / segment / "stored.json", segment)
+        here.publish_folder(FOLDER.parent / segment)
+    there.fetch_folder(FOLDER.parent / "900_1800")
+    there.fetch_folder(FOLDER.parent / "1800_2700")
+    assert [path.name for path in (tmp_path / "there" / FOLDER.parent).iterdir()] == ["900_1800"]
+    gets = [path for method, path in s3.requests if method == "GET" and path.endswith(".tar")]
+    assert gets == [f"/night/shelf/{FOLDER.parent}/900_1800.tar"]
+
+
 def test_what_is_removed_is_gone_here_and_in_the_store(
     here: ObjectStore, there: ObjectStore, tmp_path: Path
 ) -> None:
