@@ -22,3 +22,13 @@ def attempt_address(job_id: int, attempt: int) -> PurePosixPath:
     the files that a row points to.
     """
     return job_address(job_id) / f"attempt-{attempt}"
+
+
+def checkpoints_address(job_id: int) -> PurePosixPath:
+    """The folder of what a training can go on from, whichever attempt left it."""
+    return PurePosixPath("checkpoints") / str(job_id)
+
+
+def checkpoint_address(job_id: int, attempt: int, epoch: int) -> PurePosixPath:
+    """The checkpoint of an epoch, which nobody writes twice: in a folder of its own."""
+    return checkpoints_address(job_id) / f"attempt-{attempt}" / f"epoch-{epoch}" / "last.pt"

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from db.comparison_results import CompareResult, write_comparison
 from db.dataset_results import CheckResult, write_dataset
 from db.errors import ModelError
 from db.evaluation_results import EvaluateResult, write_evaluation
@@ -16,7 +17,17 @@ from db.job_records import Job
 from db.layout import attempt_address
 from db.model_results import RegisterResult, write_model
 from db.model_tables import ModelRow
-from db.specs import CheckSpec, DetectSpec, EvaluateSpec, RegisterSpec, TrackSpec
+from db.prediction_results import PredictResult, write_prediction
+from db.specs import (
+    CheckSpec,
+    CompareSpec,
+    DetectSpec,
+    EvaluateSpec,
+    PredictSpec,
+    RegisterSpec,
+    TrackSpec,
+    TrainSpec,
+)
 from db.tables import (
     ClassCountRow,
     DetectionSetRow,
@@ -26,6 +37,7 @@ from db.tables import (
     TrackRow,
     VideoRow,
 )
+from db.training_results import TrainResult, write_training
 
 
 class _Facts(BaseModel):
@@ -105,7 +117,16 @@ class Split(_Facts):
     unit: str
 
 
-Result = TrackResult | DetectResult | RegisterResult | CheckResult | EvaluateResult
+Result = (
+    TrackResult
+    | DetectResult
+    | RegisterResult
+    | CheckResult
+    | EvaluateResult
+    | CompareResult
+    | PredictResult
+    | TrainResult
+)
 RunnerResult = Annotated[Result | Split, Field(discriminator="kind")]
 
 
@@ -132,6 +153,12 @@ def write(tx: Connection, job: Job, result: Result) -> None:
         write_dataset(tx, job.id, spec, result)
     elif isinstance(spec, EvaluateSpec) and isinstance(result, EvaluateResult):
         write_evaluation(tx, job.id, spec, result)
+    elif isinstance(spec, CompareSpec) and isinstance(result, CompareResult):
+        write_comparison(tx, job.id, spec, result)
+    elif isinstance(spec, PredictSpec) and isinstance(result, PredictResult):
+        write_prediction(tx, job.id, spec, result, folder)
+    elif isinstance(spec, TrainSpec) and isinstance(result, TrainResult):
+        write_training(tx, job.id, spec, result)
     else:
         raise TypeError(f"a {job.kind} job cannot have a result of kind {result.kind}")
 

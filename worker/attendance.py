@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from db import jobs
@@ -20,16 +22,22 @@ from db.jobs import Lease
 from db.layout import attempt_address
 from db.results import Result
 from db.settings import Settings
-from db.storage import Storage
+from db.specs import TrainSpec
+from db.storage import Moving, Storage
+from db.training_results import EpochRecord, epochs_so_far
 from worker.runner_process import RunnerDied, RunnerProcess
-from worker.transfer import Transfer, fetch, publish
-from worker.wire import Advanced, Broke, Done, Halted, Run, Stop
+from worker.training.checkpoints import Keeping, fetch_checkpoints, resume_from
+from worker.transfer import Transfer, discard, fetch, publish
+from worker.wire import Advanced, Broke, Done, EpochEnded, Halted, Run, Stop
 
 log = logging.getLogger(__name__)
 
 # How long to wait for the runner's next word before looking at the clocks.
 _LISTEN_S = 0.2
 _WEIGH_EVERY_S = 2.0
+_RETRY_S = 1.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class Attendance:
         self._unwritten: Progress | None = None
         self._cancel_wanted = False
         self._told_to_stop_at: float | None = None
+        self._epochs: list[EpochRecord] = []
 
     def wait(self) -> End:
         """Bring the job's files here, hand it to the runner and wait for its end.
@@ -89,9 +98,7 @@ class Attendance:
             LeaseLost: the lease was taken, or could not be renewed before it ended.
         """
         try:
-            job, device = self._lease.job, self._config.device
-            fetching = partial(fetch, self._storage, job, job.parsed_spec, device)
-            if end := self._accompany(Transfer(fetching), "fetching"):
+            if end := self._fetch():
                 return end
             self._hand_over()
             while True:
@@ -106,6 +113,10 @@ class Attendance:
                         self.told = self._unwritten = Progress(
                             message.done, message.total, message.unit, message.note
                         )
+                    case EpochEnded():
+                        if end := self._keep(message):
+                            self.runner.kill()
+                            return end
                 self._renew()
                 self._pass_on_stop()
                 if end := self._overdue(time.monotonic()):
@@ -120,6 +131,22 @@ class Attendance:
             )
         except RunnerDied as died:
             return Broke(error=str(died), traceback=died.last_words or None)
+
+    def persist(self, write: Callable[[Connection], T]) -> T:
+        """Write in one transaction; while the database is away, try again until the lease ends.
+
+        Raises:
+            LeaseLost: it did not answer until then.
+        """
+        while True:
+            try:
+                with self._engine.begin() as tx:
+                    return write(tx)
+            except OperationalError as error:
+                if time.monotonic() > self.lease_ends:
+                    raise LeaseLost("the database did not answer until the lease ended") from error
+                log.warning("the database does not answer, trying again: %s", error.orig)
+                time.sleep(_RETRY_S)
 
     def publish(self, result: Result) -> End | None:
         """Keep the files of a job that succeeded; returns its end if they cannot be kept.
@@ -137,12 +164,33 @@ class Attendance:
         Raises:
             LeaseLost: the lease was taken, or could not be renewed before it ended.
         """
-        folder = attempt_address(self._lease.job.id, self._lease.job.attempt)
-        self._accompany(
-            Transfer(lambda _: self._storage.remove(folder)), "removing", finishing=True
-        )
+        removing = partial(discard, self._storage, self._lease.job)
+        self._accompany(Transfer(removing), "removing", finishing=True)
 
-    def _accompany(self, transfer: Transfer, what: str, finishing: bool = False) -> End | None:
+    def _fetch(self) -> End | None:
+        job, home = self._lease.job, self._config.home
+        spec = job.parsed_spec
+        if isinstance(spec, TrainSpec):
+            self._epochs = self.persist(lambda tx: epochs_so_far(tx, job.id))
+
+        def move(moving: Moving) -> None:
+            fetch(self._storage, job, spec, self._config.device, moving)
+            if isinstance(spec, TrainSpec):
+                fetch_checkpoints(self._storage, home, job, self._epochs, moving)
+
+        return self._accompany(Transfer(move), "fetching")
+
+    def _keep(self, ended: EpochEnded) -> End | None:
+        """Keep an epoch and what can be gone on from; returns the job's end if it cannot be."""
+        keeping = Keeping(self._storage, self._config.home, self._lease, ended)
+        if end := self._accompany(Transfer(keeping.move), "keeping", under_way=True):
+            return end
+        self.persist(lambda tx: keeping.write(tx, self._config.lease_s))
+        return self._accompany(Transfer(keeping.clear), "removing", under_way=True)
+
+    def _accompany(
+        self, transfer: Transfer, what: str, finishing: bool = False, under_way: bool = False
+    ) -> End | None:
         """Keep the lease while files move; returns the job's end if it ends with that.
 
         Args:
@@ -150,6 +198,7 @@ class Attendance:
             what: what it does, for the progress and an error.
             finishing: the work is done: a worker that is told to stop may still keep it, within
                 its grace.
+            under_way: the runner works on meanwhile, and is told to stop like at any other time.
         """
         moved = 0
         while not transfer.wait(_LISTEN_S):
@@ -157,10 +206,13 @@ class Attendance:
             if transfer.moved > moved:
                 moved = transfer.moved
                 self._advanced_at = moment
-                self._unwritten = Progress(moved, None, "bytes", what)
+                if not under_way:
+                    self._unwritten = Progress(moved, None, "bytes", what)
             self._renew()
             end = self._overdue(moment)
-            if self._cancel_wanted or self._stopping.is_set():
+            if under_way:
+                self._pass_on_stop()
+            elif self._cancel_wanted or self._stopping.is_set():
                 self._told_to_stop_at = self._told_to_stop_at or moment
                 if self._cancel_wanted or not finishing:
                     end = self._stopped()
@@ -188,6 +240,7 @@ class Attendance:
                 folder=str(self._config.home / attempt_address(job.id, job.attempt)),
                 roots=tuple(map(str, self._config.root_paths)),
                 segment_s=self._config.segment_s,
+                resume=resume_from(self._config.home, self._epochs),
             )
         )
 

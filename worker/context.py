@@ -9,12 +9,18 @@ from pathlib import Path
 
 from db.errors import Stopped
 from db.job_records import Progress
+from db.training_results import EpochFacts
+from worker.wire import Resume
 
 # Often enough to look alive, seldom enough to cost nothing.
 _REPORT_EVERY_S = 0.25
 
 
 def _nobody_listens(progress: Progress) -> None:
+    return None
+
+
+def _nobody_keeps(epoch: EpochFacts, checkpoint: str) -> None:
     return None
 
 
@@ -35,6 +41,9 @@ class Context:
             own; None where there is nobody to run them.
         report: called with the progress, a few times a second.
         stop_wanted: asked at every checkpoint.
+        resume: what a training that was begun before goes on with.
+        milestone: called as an epoch of a training ends, with the name of a file in `folder` from
+            which it can go on; that is the caller's then.
     """
 
     home: Path
@@ -44,6 +53,8 @@ class Context:
     segment_s: float | None = None
     report: Callable[[Progress], None] = _nobody_listens
     stop_wanted: Callable[[], bool] = _nobody_stops
+    resume: Resume | None = None
+    milestone: Callable[[EpochFacts, str], None] = _nobody_keeps
     _reported_at: float = field(default=float("-inf"), init=False)
 
     def checkpoint(self) -> None:

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import traceback
-from collections.abc import Callable
-from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from db import job_records, jobs, logs, queue, results
 from db.dialect import reading
 from db.errors import LeaseLost, NightshelfError, PermanentError, Unreachable
-from db.job_records import Progress
+from db.job_records import Job, Progress
 from db.jobs import Claimant, Lease
-from db.layout import attempt_address
+from db.layout import attempt_address, checkpoints_address
 from db.settings import Settings
 from db.states import Outcome
 from db.storage import storage
+from db.training_results import TrainResult
 from worker.attendance import Attendance, Cancelled, End, HandedBack
 from worker.runner_process import RunnerProcess
 from worker.wire import Broke, Done
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-_RETRY_S = 1.0
 
 
 class JobFailed(NightshelfError):
@@ -80,7 +74,7 @@ class Execution:
                 self._storage.remove(attempt_address(job_id, lease.job.attempt))
             return False
         finally:
-            self._retire_runner()
+            self._retire_runner(lease.job)
             self._ring_next()
 
     def _record(self, lease: Lease, attendance: Attendance) -> bool:
@@ -94,20 +88,21 @@ class Execution:
             else:
                 log.info("job %d: succeeded", lease.job.id)
             self._storage.release(attempt_address(lease.job.id, lease.job.attempt))
+            if isinstance(end.result, TrainResult):
+                self._storage.remove(checkpoints_address(lease.job.id))
             return True
         attendance.discard()
         match end:
             case Cancelled():
-                self._persist(attendance, lambda tx: jobs.end_cancelled(tx, lease))
+                attendance.persist(lambda tx: jobs.end_cancelled(tx, lease))
                 log.info("job %d: cancelled", lease.job.id)
                 return True
             case HandedBack():
-                self._persist(attendance, lambda tx: jobs.hand_back(tx, lease))
+                attendance.persist(lambda tx: jobs.hand_back(tx, lease))
                 log.info("job %d: handed back", lease.job.id)
                 return True
             case Broke() as broke:
-                job = self._persist(
-                    attendance,
+                job = attendance.persist(
                     lambda tx: jobs.fail(
                         tx,
                         lease,
@@ -135,7 +130,7 @@ class Execution:
                 results.write(tx, lease.job, done.result)
 
         try:
-            self._persist(attendance, write)
+            attendance.persist(write)
         except LeaseLost:
             raise
         except Exception as error:
@@ -147,29 +142,18 @@ class Execution:
             )
         return done
 
-    def _persist(self, attendance: Attendance, write: Callable[[Connection], T]) -> T:
-        """Write in one transaction; while the database is away, try again until the lease ends."""
-        while True:
-            try:
-                with self._engine.begin() as tx:
-                    return write(tx)
-            except OperationalError as error:
-                if time.monotonic() > attendance.lease_ends:
-                    raise LeaseLost("the database did not answer until the lease ended") from error
-                log.warning("the database does not answer, trying again: %s", error.orig)
-                time.sleep(_RETRY_S)
-
     def _fit_runner(self) -> RunnerProcess:
         if self._runner is None or not self._runner.alive:
             self.close()
             self._runner = RunnerProcess(self._config.device, self._config.home)
         return self._runner
 
-    def _retire_runner(self) -> None:
-        """Replace a runner that died, has run many jobs, or has grown: before the next job."""
+    def _retire_runner(self, job: Job) -> None:
+        """Replace a runner that died, has trained, has run many jobs, or has grown."""
         runner = self._runner
         if runner is not None and (
             not runner.alive
+            or job.kind == "train"  # which leaves PyTorch set up for it
             or runner.jobs_run >= self._config.runner_max_jobs
             or runner.memory_mb > self._config.runner_memory_mb / 2
         ):

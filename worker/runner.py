@@ -20,8 +20,19 @@ from typing import IO, Any
 
 from db.errors import PermanentError, Stopped
 from db.job_records import Progress
+from db.training_results import EpochFacts
 from worker.context import Context
-from worker.wire import Advanced, Broke, Done, FromRunner, Halted, Run, Stop, to_runner
+from worker.wire import (
+    Advanced,
+    Broke,
+    Done,
+    EpochEnded,
+    FromRunner,
+    Halted,
+    Run,
+    Stop,
+    to_runner,
+)
 
 # The most bytes that one file of a job may have: a mistake must not fill the disk.
 _MAX_FILE_BYTES = 64 * 2**30
@@ -70,6 +81,10 @@ class _Worker:
             )
         )
 
+    def keep(self, epoch: EpochFacts, checkpoint: str) -> None:
+        """Hand over the checkpoint of an epoch that has ended."""
+        self.tell(EpochEnded(epoch=epoch, checkpoint=checkpoint))
+
 
 def _run(run: Run, device: str, worker: _Worker) -> FromRunner:
     context = Context(
@@ -80,6 +95,8 @@ def _run(run: Run, device: str, worker: _Worker) -> FromRunner:
         segment_s=run.segment_s,
         report=worker.report,
         stop_wanted=worker.stop_wanted,
+        resume=run.resume,
+        milestone=worker.keep,
     )
     try:
         context.folder.mkdir(parents=True, exist_ok=True)

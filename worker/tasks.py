@@ -80,6 +80,24 @@ def evaluate(job_id: int) -> None:
     _run(job_id)
 
 
+@app.task(name="nightshelf.compare")  # type: ignore[untyped-decorator]
+def compare(job_id: int) -> None:
+    """Measure models on the same images."""
+    _run(job_id)
+
+
+@app.task(name="nightshelf.predict")  # type: ignore[untyped-decorator]
+def predict(job_id: int) -> None:
+    """Look at images with a model."""
+    _run(job_id)
+
+
+@app.task(name="nightshelf.train")  # type: ignore[untyped-decorator]
+def train(job_id: int) -> None:
+    """Train a model."""
+    _run(job_id)
+
+
 @app.task(name="nightshelf.register")  # type: ignore[untyped-decorator]
 def register(job_id: int) -> None:
     """Register a checkpoint."""

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import PurePosixPath
 
 from db.errors import Stopped
 from db.job_records import Job
-from db.layout import attempt_address, model_address
+from db.layout import attempt_address, checkpoints_address, model_address
+from db.prediction_results import ANNOTATED
 from db.results import Result
-from db.specs import AnySpec, DetectSpec, EvaluateSpec, RegisterSpec, TrackSpec
+from db.specs import (
+    AnySpec,
+    CompareSpec,
+    DetectSpec,
+    EvaluateSpec,
+    PredictSpec,
+    RegisterSpec,
+    TrackSpec,
+    TrainSpec,
+)
 from db.storage import Moving, Storage
+from db.training_results import TrainResult
 from worker.detection.key import DetectionKey
 
 
@@ -62,8 +74,16 @@ def fetch(storage: Storage, job: Job, spec: AnySpec, device: str, moving: Moving
     """
     for number in range(1, job.attempt):
         storage.remove(attempt_address(job.id, number))  # they were killed: no row points there
-    if isinstance(spec, TrackSpec | DetectSpec | EvaluateSpec):
+    if isinstance(spec, TrackSpec | DetectSpec | EvaluateSpec | PredictSpec):
         storage.fetch_file(model_address(spec.model_sha256), spec.model_sha256, moving)
+    if isinstance(spec, CompareSpec):
+        for sha256 in spec.model_sha256s:
+            storage.fetch_file(model_address(sha256), sha256, moving)
+    if isinstance(spec, TrainSpec) and spec.base_sha256:
+        storage.fetch_file(model_address(spec.base_sha256), spec.base_sha256, moving)
+    if isinstance(spec, TrainSpec) and spec.extends:
+        last = PurePosixPath(spec.extends.checkpoint)
+        storage.fetch_file(last, spec.extends.sha256, moving)
     if isinstance(spec, TrackSpec):
         storage.fetch_folders(DetectionKey.of(spec, device).parts_address, moving)
     elif isinstance(spec, DetectSpec):
@@ -82,5 +102,15 @@ def publish(storage: Storage, job: Job, result: Result, device: str, moving: Mov
     spec = job.parsed_spec
     if isinstance(spec, RegisterSpec):
         storage.publish_file(model_address(spec.weights_sha256), moving)
+    elif isinstance(spec, PredictSpec):
+        storage.publish_folder(folder / ANNOTATED, moving)
+    elif isinstance(result, TrainResult):
+        storage.publish_file(model_address(result.model_sha256), moving)
     elif isinstance(spec, TrackSpec | DetectSpec):
         storage.publish_folder(DetectionKey.of(spec, device).address, moving)
+
+
+def discard(storage: Storage, job: Job, moving: Moving) -> None:
+    """Remove what an attempt has left, and the copies of what a training can go on from."""
+    storage.remove(attempt_address(job.id, job.attempt))
+    storage.release(checkpoints_address(job.id))

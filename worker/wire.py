@@ -8,10 +8,25 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from db.results import RunnerResult
 from db.specs import AnySpec
+from db.training_results import EpochFacts
 
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Resume(_Message):
+    """What a training that was begun before goes on with.
+
+    Attributes:
+        epochs: those that are done.
+        last: path of the checkpoint of the last of them.
+        best: path of that of the best.
+    """
+
+    epochs: tuple[EpochFacts, ...]
+    last: str
+    best: str
 
 
 class Run(_Message):
@@ -25,6 +40,7 @@ class Run(_Message):
     folder: str
     roots: tuple[str, ...]
     segment_s: float
+    resume: Resume | None = None
 
 
 class Stop(_Message):
@@ -41,6 +57,19 @@ class Advanced(_Message):
     total: float | None = None
     unit: str | None = None
     note: str | None = None
+
+
+class EpochEnded(_Message):
+    """From the runner: an epoch of a training is done.
+
+    Attributes:
+        epoch: how it went.
+        checkpoint: name of a file in the attempt's folder, which is the worker's from now on.
+    """
+
+    type: Literal["epoch ended"] = "epoch ended"
+    epoch: EpochFacts
+    checkpoint: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
 
 class Done(_Message):
@@ -66,7 +95,7 @@ class Halted(_Message):
 
 
 ToRunner = Run | Stop
-FromRunner = Advanced | Done | Broke | Halted
+FromRunner = Advanced | EpochEnded | Done | Broke | Halted
 to_runner: TypeAdapter[ToRunner] = TypeAdapter(Annotated[ToRunner, Field(discriminator="type")])
 from_runner: TypeAdapter[FromRunner] = TypeAdapter(
     Annotated[FromRunner, Field(discriminator="type")]

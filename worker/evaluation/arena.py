@@ -34,18 +34,24 @@ class Arena:
 
 
 def lay_out(
-    files: DatasetFiles, splits: Sequence[str], names: Mapping[int, str], folder: Path
+    files: DatasetFiles,
+    splits: Sequence[str],
+    names: Mapping[int, str],
+    folder: Path,
+    ids: Mapping[str, int] | None = None,
 ) -> Arena:
     """Lay splits of a data set out under `folder`.
 
     Args:
         files: the data set.
         splits: those that are wanted; it has them.
-        names: class id to name, of the model that is to read it. Objects of a class that has no
-            name there are left out, and ids are the model's.
+        names: class id to name, of the model that is to read it.
         folder: where; it is made.
+        ids: which of its classes each of the data set's is; if None, the one of the same name.
+            Objects of other classes are left out.
     """
-    ids = {name: number for number, name in names.items()}
+    if ids is None:
+        ids = {name: number for number, name in names.items()}
     wanted = {number: ids[name] for number, name in enumerate(files.class_names) if name in ids}
     same = all(number == other for number, other in wanted.items())
     same = same and len(wanted) == len(files.class_names)

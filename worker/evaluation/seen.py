@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-
-_SCHEMA = {
-    "image": pl.String,
-    "truth": pl.Boolean,
-    "class": pl.String,
-    "confidence": pl.Float32,
-    "x1": pl.Float32,
-    "y1": pl.Float32,
-    "x2": pl.Float32,
-    "y2": pl.Float32,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +22,10 @@ class Seen:
         class_id: int32 (n,), the model's.
         true_xyxy: float32 (m, 4), boxes of the objects in it.
         true_class_id: int32 (m,), the model's.
+        overlap: float32 (m, n), IoU of each object with each box, as Ultralytics has it: in the
+            image that the model was shown, where boxes may reach over the edge.
+        correct: bool (n, 10), whether Ultralytics counts the box as a true positive at IoU 0.5,
+            0.55, ..., 0.95.
     """
 
     image: Path
@@ -44,28 +36,22 @@ class Seen:
     class_id: NDArray[np.int32]
     true_xyxy: NDArray[np.float32]
     true_class_id: NDArray[np.int32]
+    overlap: NDArray[np.float32]
+    correct: NDArray[np.bool_]
 
-
-def seen_rows(seen: Iterable[Seen], names: Mapping[int, str]) -> pl.DataFrame:
-    """A row for each box: those that the model saw, and those that are there (`truth`).
-
-    Args:
-        seen: of each image.
-        names: class id to name.
-
-    Returns:
-        columns `image`, `truth`, `class`, `confidence` (null for those that are there), `x1`, `y1`,
-        `x2`, `y2` in pixels of the image.
-    """
-    return pl.DataFrame(list(_rows(seen, names)), schema=_SCHEMA, orient="row")
-
-
-def _rows(seen: Iterable[Seen], names: Mapping[int, str]) -> Iterator[tuple[object, ...]]:
-    for one in seen:
-        image = str(one.image)
-        for xyxy, number in zip(one.true_xyxy.tolist(), one.true_class_id.tolist(), strict=True):
-            yield (image, True, names[number], None, *xyxy)
-        for xyxy, number, confidence in zip(
-            one.xyxy.tolist(), one.class_id.tolist(), one.confidence.tolist(), strict=True
-        ):
-            yield (image, False, names[number], confidence, *xyxy)
+    def of_classes(self, class_ids: Collection[int]) -> Seen:
+        """The boxes and objects of these classes."""
+        boxes = np.isin(self.class_id, list(class_ids))
+        objects = np.isin(self.true_class_id, list(class_ids))
+        return Seen(
+            self.image,
+            self.width,
+            self.height,
+            self.xyxy[boxes],
+            self.confidence[boxes],
+            self.class_id[boxes],
+            self.true_xyxy[objects],
+            self.true_class_id[objects],
+            self.overlap[np.ix_(objects, boxes)],
+            self.correct[boxes],
+        )

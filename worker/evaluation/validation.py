@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from ultralytics.models.yolo.detect import DetectionValidator
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import ops
+from ultralytics.utils.metrics import box_iou
 
+from db.errors import DatasetError
 from db.evaluation_results import ClassMetricFacts
-from worker.context import Context
 from worker.evaluation.arena import Arena
 from worker.evaluation.seen import Seen
+from worker.evaluation.sweep import Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Validation:
         classes: each class of the model that is in the data set.
         preprocess_ms, inference_ms, postprocess_ms: per image.
         seen: what the model saw in each image.
+        sweep: precision, recall and F1 at every confidence.
     """
 
     images: int
@@ -45,62 +49,83 @@ class Validation:
     inference_ms: float
     postprocess_ms: float
     seen: tuple[Seen, ...]
+    sweep: Sweep
 
 
 class _Recording(DetectionValidator):
-    """The validator, with each image's predictions kept and a job's checkpoints in between."""
+    """The validator, with each image's predictions kept and told of."""
 
     def __init__(
-        self, arguments: dict[str, Any], folder: Path, arena: Arena, context: Context
+        self,
+        arguments: dict[str, Any],
+        folder: Path,
+        arena: Arena,
+        on_images: Callable[[int], None],
     ) -> None:
         super().__init__(save_dir=folder, args=arguments)
         self.recorded: list[Seen] = []
         self._originals = arena.originals[arguments["split"]]
-        self._context = context
+        self._on_images = on_images
 
     def update_metrics(self, preds: list[dict[str, torch.Tensor]], batch: dict[str, Any]) -> None:
-        for number, prediction in enumerate(preds):
-            self.recorded.append(self._one(number, prediction, batch))
         super().update_metrics(preds, batch)
-        total = len(self._originals)
-        self._context.advance(len(self.recorded), total, "images", "evaluating")
+        self._on_images(len(self.recorded))
 
-    def _one(self, number: int, prediction: dict[str, torch.Tensor], batch: dict[str, Any]) -> Seen:
-        of = self._prepare_batch(number, batch)
+    def _process_batch(
+        self, preds: dict[str, torch.Tensor], batch: dict[str, Any]
+    ) -> dict[str, NDArray[np.bool_]]:
+        """Called for each image, whatever its name says."""
+        matches: dict[str, NDArray[np.bool_]] = super()._process_batch(preds, batch)
+        self.recorded.append(self._one(preds, batch, matches["tp"]))
+        return matches
 
+    def _one(
+        self,
+        preds: dict[str, torch.Tensor],
+        image: dict[str, Any],
+        correct: NDArray[np.bool_],
+    ) -> Seen:
         def in_image(boxes: torch.Tensor) -> NDArray[np.float32]:
             scaled: Any = ops.scale_boxes(
-                of["imgsz"], boxes.clone(), of["ori_shape"], of["ratio_pad"]
+                image["imgsz"], boxes.clone(), image["ori_shape"], image["ratio_pad"]
             )
             return np.asarray(scaled.cpu().numpy(), np.float32).reshape(-1, 4)
 
-        height, width = of["ori_shape"]
+        height, width = image["ori_shape"]
+        truth, boxes = image["bboxes"].reshape(-1, 4), preds["bboxes"].reshape(-1, 4)
         return Seen(
-            self._originals[Path(of["im_file"]).name],
+            self._originals[Path(image["im_file"]).name],
             width,
             height,
-            in_image(prediction["bboxes"]),
-            prediction["conf"].cpu().numpy().astype(np.float32),
-            prediction["cls"].cpu().numpy().astype(np.int32),
-            in_image(of["bboxes"]),
-            of["cls"].cpu().numpy().astype(np.int32),
+            in_image(boxes),
+            preds["conf"].cpu().numpy().astype(np.float32),
+            preds["cls"].cpu().numpy().astype(np.int32),
+            in_image(truth),
+            image["cls"].cpu().numpy().astype(np.int32),
+            box_iou(truth, boxes).cpu().numpy().astype(np.float32),
+            correct.astype(bool),
         )
 
 
 def validate(
-    model: DetectionModel, arena: Arena, arguments: dict[str, Any], folder: Path, context: Context
+    model: DetectionModel,
+    arena: Arena,
+    arguments: dict[str, Any],
+    folder: Path,
+    on_images: Callable[[int], None],
 ) -> Validation:
     """Validate a model on a split of a data set, as `YOLO.val` does with the same arguments.
 
     Args:
-        model: as it was loaded; it is fused by this.
+        model: as it was loaded; it stays so.
         arena: the data set, its class ids those of the model.
         arguments: Ultralytics' own: `split`, `imgsz`, `batch`, `conf`, `iou`, `max_det`, `device`.
         folder: where Ultralytics may write.
-        context: of the job.
+        on_images: called after each batch with the number of images so far; what it raises ends
+            the validation.
 
     Raises:
-        Stopped: the job was told to stop.
+        DatasetError: there is no object of a class that the model knows: nothing can be measured.
     """
     names = dict(model.names)
     validator = _Recording(
@@ -115,12 +140,23 @@ def validate(
         },
         folder,
         arena,
-        context,
+        on_images,
     )
     validator(model=model)
     metrics, box = validator.metrics, validator.metrics.box
+    if not len(box.ap_class_index):
+        raise DatasetError(
+            f"there is not one object of a class that the model knows in {arguments['split']}: "
+            "nothing can be measured. See `nightshelf dataset check`"
+        )
     precision, recall, map50, map50_95 = map(float, box.mean_results())
-    place = {int(number): position for position, number in enumerate(box.ap_class_index)}
+    sweep = Sweep(
+        class_ids=tuple(map(int, box.ap_class_index)),
+        confidence=np.asarray(box.px),
+        precision=np.asarray(box.p_curve),
+        recall=np.asarray(box.r_curve),
+        f1=np.asarray(box.f1_curve),
+    )
     return Validation(
         images=len(validator.recorded),
         precision=precision,
@@ -129,24 +165,27 @@ def validate(
         map50=map50,
         map50_95=map50_95,
         classes=tuple(
-            _class_metrics(metrics, number, name, place.get(number))
-            for number, name in names.items()
+            _class_metrics(metrics, sweep, number, name) for number, name in names.items()
         ),
         preprocess_ms=float(metrics.speed["preprocess"]),
         inference_ms=float(metrics.speed["inference"]),
         postprocess_ms=float(metrics.speed["postprocess"]),
         seen=tuple(validator.recorded),
+        sweep=sweep,
     )
 
 
-def _class_metrics(metrics: Any, number: int, name: str, position: int | None) -> ClassMetricFacts:
-    found: list[float | None] = [None] * 5
-    if position is not None:
+def _class_metrics(metrics: Any, sweep: Sweep, number: int, name: str) -> ClassMetricFacts:
+    found: list[float | None] = [None] * 6
+    if number in sweep.class_ids:
+        position = sweep.class_ids.index(number)
         precision, recall, map50, map50_95 = map(float, metrics.box.class_result(position))
-        found = [precision, recall, float(metrics.box.f1[position]), map50, map50_95]
+        f1, best = float(metrics.box.f1[position]), sweep.best_confidence_of(number)
+        found = [precision, recall, f1, map50, map50_95, best]
+    columns = ("precision", "recall", "f1", "map50", "map50_95", "best_confidence")
     return ClassMetricFacts(
         class_name=name,
         images=int(metrics.nt_per_image[number]),
         instances=int(metrics.nt_per_class[number]),
-        **dict(zip(("precision", "recall", "f1", "map50", "map50_95"), found, strict=True)),
+        **dict(zip(columns, found, strict=True)),
     )

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from db.dataset_files import DatasetFiles
 from db.errors import DatasetError, ModelError
-from db.evaluation_results import EvaluateResult
+from db.evaluation_results import EvaluateResult, SweepFacts
 from db.file_facts import FileFacts
 from db.layout import model_address
 from db.specs import EvaluateSpec
 from worker.checkpoint import load, verify
 from worker.context import Context
 from worker.datasets.asked import dataset_asked_for
-from worker.evaluation.arena import lay_out
-from worker.evaluation.seen import seen_rows
 
-_SEEN = "seen.parquet"
+if TYPE_CHECKING:
+    from worker.checkpoint import DetectionModel
+    from worker.evaluation.analysis import Analysis
+    from worker.evaluation.sweep import Sweep
+    from worker.evaluation.validation import Validation
+
+_OBJECTS, _SWEEP, _PAGE = "objects.parquet", "sweep.parquet", "report.html"
 
 
 def run(spec: EvaluateSpec, context: Context) -> EvaluateResult:
@@ -25,13 +33,16 @@ def run(spec: EvaluateSpec, context: Context) -> EvaluateResult:
     Where model and data set name their classes differently, those that they share by name count.
 
     Raises:
-        DatasetError: the data set has changed, has no such split, or no class that the model knows.
-        ModelError: the model's file is gone or has changed.
+        DatasetError: the data set has changed, has no such split, or no object in it of a class
+            that the model knows.
+        ModelError: the model's file is gone or has changed, or it knows none of the classes.
         UsageError: a file lies outside the roots, or the device is not there.
         Stopped: the job was told to stop.
     """
     from worker.detection.ultralytics_yolo import torch_device  # torch: seconds, and GBs
-    from worker.evaluation.validation import validate
+    from worker.evaluation.analysis import analyse
+    from worker.evaluation.object_rows import object_rows
+    from worker.evaluation.worst import draw_worst
 
     weights = context.home / model_address(spec.model_sha256)
     verify(weights, spec.model_sha256)
@@ -42,27 +53,113 @@ def run(spec: EvaluateSpec, context: Context) -> EvaluateResult:
         raise DatasetError(f"{files.data} has no {spec.split}: {', '.join(files.splits)}")
     context.advance(0, None, "images", "loading the model")
     model = load(weights)
-    shared = set(files.class_names) & set(model.names.values())
+    names = _shared(spec.model, files, model.names)
+    found = _validate(spec, model, files, device, context)
+    tell = partial(context.advance, found.images, found.images, "images", "looking at errors")
+    tell()
+    analysis = analyse(found.seen, names, found.sweep.best_confidence)
+    worst = draw_worst(analysis, context.folder, tell)
+    object_rows(analysis).write_parquet(context.folder / _OBJECTS)
+    found.sweep.rows(names).write_parquet(context.folder / _SWEEP)
+    result = _result(found, analysis, device)
+    (context.folder / _PAGE).write_text(_page(spec, result, found.sweep, analysis, worst), "utf-8")
+    paths = [*(context.folder / name for name in (_PAGE, _OBJECTS, _SWEEP)), *worst]
+    return result.model_copy(update={"files": tuple(map(FileFacts.of, paths))})
+
+
+def _shared(model: str, files: DatasetFiles, names: Mapping[int, str]) -> dict[int, str]:
+    """Class id to name, of the classes that the data set has too."""
+    shared = {number: name for number, name in names.items() if name in files.class_names}
     if not shared:
         raise ModelError(
-            f"model {spec.model} and {files.data} have no class in common: the one knows "
-            f"{', '.join(list(model.names.values())[:5])} …, the other "
+            f"model {model} and {files.data} have no class in common: the one knows "
+            f"{', '.join(list(names.values())[:5])} …, the other "
             f"{', '.join(files.class_names[:5])} …"
         )
-    arena_folder = context.folder / "arena"
-    arena = lay_out(files, [spec.split], model.names, arena_folder)
-    arguments = spec.model_dump(include={"split", "imgsz", "batch", "conf", "iou", "max_det"})
+    return shared
+
+
+def _validate(
+    spec: EvaluateSpec, model: DetectionModel, files: DatasetFiles, device: str, context: Context
+) -> Validation:
+    from worker.evaluation.arena import lay_out
+    from worker.evaluation.validation import validate
+
+    total = len(files.splits[spec.split])
+    folder = context.folder / "arena"
     try:
-        found = validate(model, arena, arguments | {"device": device}, arena_folder, context)
+        arena = lay_out(files, [spec.split], model.names, folder)
+        arguments = spec.model_dump(include={"split", "imgsz", "batch", "conf", "iou", "max_det"})
+        return validate(
+            model,
+            arena,
+            arguments | {"device": device},
+            folder,
+            lambda done: context.advance(done, total, "images", "evaluating"),
+        )
     finally:
-        shutil.rmtree(arena_folder)
-    seen_rows(found.seen, model.names).write_parquet(context.folder / _SEEN)
-    metrics = asdict(replace(found, seen=()))
-    del metrics["seen"]
-    metrics["classes"] = tuple(one for one in found.classes if one.class_name in shared)
+        shutil.rmtree(folder)
+
+
+def _result(found: Validation, analysis: Analysis, device: str) -> EvaluateResult:
+    counting = set(analysis.names.values())
+    classes = tuple(one for one in found.classes if one.class_name in counting)
+    metrics = ("precision", "recall", "f1", "map50", "map50_95")
+    speed = ("preprocess_ms", "inference_ms", "postprocess_ms")
+    counts = ("true_positives", "false_positives", "false_negatives")
     return EvaluateResult(
-        **metrics,
         device=device,
-        instances=sum(one.instances for one in metrics["classes"]),
-        files=(FileFacts.of(context.folder / _SEEN),),
+        images=found.images,
+        instances=sum(one.instances for one in classes),
+        **{name: getattr(found, name) for name in (*metrics, *speed)},
+        **{name: getattr(analysis, name) for name in counts},
+        best_confidence=found.sweep.best_confidence,
+        false_positives_cost=analysis.costs.false_positives,
+        false_negatives_cost=analysis.costs.false_negatives,
+        classes=classes,
+        errors=analysis.errors,
+        confusion=analysis.confusion,
+        misses=analysis.misses,
+        sweep=_sweep(found.sweep, analysis.names),
+        files=(),
+    )
+
+
+def _sweep(sweep: Sweep, names: Mapping[int, str]) -> tuple[SweepFacts, ...]:
+    of = [None, *(names[number] for number in sweep.class_ids)]
+    return tuple(
+        SweepFacts(
+            class_name=name,
+            precision=tuple(curves[:, 1].tolist()),
+            recall=tuple(curves[:, 2].tolist()),
+            f1=tuple(curves[:, 3].tolist()),
+        )
+        for name, curves in zip(of, sweep.in_steps(), strict=True)
+    )
+
+
+def _page(
+    spec: EvaluateSpec,
+    result: EvaluateResult,
+    sweep: Sweep,
+    analysis: Analysis,
+    worst: Sequence[Path],
+) -> str:
+    from worker.evaluation import plots
+    from worker.evaluation.page import Picture, page
+
+    names = analysis.names
+    classes = [one.class_name for one in result.classes]
+    drawn = {
+        "curves": plots.curves(sweep, names),
+        "errors": plots.errors({spec.model: result.errors}),
+        "confusion": plots.confusion(result.confusion, classes, analysis.confidence),
+        "misses": plots.misses(result.misses, classes),
+    }
+    return page(
+        "evaluation.html.j2",
+        spec=spec,
+        found=result,
+        worst=[Picture.of_jpeg(path) for path in worst],
+        **{title: Picture.of_png(title, png) for title, png in drawn.items()},
     )

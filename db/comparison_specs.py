@@ -1,0 +1,67 @@
+"""What may be asked of several models: that they be compared on the same images."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from db.spec import AbsolutePath, QueueClass, Sha256, Spec
+
+_MATCH_IOUS = tuple(step / 100 for step in range(50, 100, 5))
+
+
+class CompareSpec(Spec):
+    """Measure models on the same images of a data set; the first is the base of all differences."""
+
+    queue_class: ClassVar[QueueClass] = QueueClass.GPU
+    addresses: ClassVar[frozenset[str]] = frozenset({"models", "data", "name"})
+
+    kind: Literal["compare"] = "compare"
+    models: tuple[str, ...] = Field(min_length=2, description="what people call them")
+    model_sha256s: tuple[Sha256, ...] = Field(min_length=2)
+    name: str = Field(min_length=1, description="what people call the data set")
+    data: AbsolutePath = Field(description="the data set's YAML file")
+    dataset_sha256: Sha256
+    split: Literal["train", "val", "test"] = "val"
+    imgsz: int = Field(640, ge=32, le=4096, multiple_of=32, description="inference size, pixels")
+    batch: int = Field(16, ge=1, description="images at once; changes how they are padded")
+    conf: float = Field(0.001, gt=0, lt=1, description="detections below this do not count")
+    iou: float = Field(0.7, gt=0, le=1, description="IoU above which NMS drops the weaker box")
+    max_det: int = Field(300, ge=1, description="the most boxes that an image may have")
+    class_map: dict[str, str] = Field(
+        default_factory=dict,
+        description="a class of a model, and what the data set calls it",
+    )
+    at: float | None = Field(
+        None, gt=0, lt=1, description="count boxes from this on; each model's best F1 if None"
+    )
+    match_iou: float = Field(0.5, description="count boxes as right from this IoU on")
+    device: str | None = Field(None, description="`cpu`, `cuda:0`; the worker's own if None")
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if len(self.models) != len(self.model_sha256s):
+            raise ValueError("each model must have a sha256")
+        if len(set(self.model_sha256s)) != len(self.model_sha256s):
+            raise ValueError(
+                f"{' and '.join(self._same())} are the same model: give each model once"
+            )
+        if len(set(self.models)) != len(self.models):
+            raise ValueError(f"two models have one name: {', '.join(self.models)}")
+        if self.match_iou not in _MATCH_IOUS:
+            shown = ", ".join(map(str, _MATCH_IOUS))
+            raise ValueError(f"match_iou must be one of {shown}, not {self.match_iou}")
+        return self
+
+    def _same(self) -> list[str]:
+        """The names of the first model that is there more than once."""
+        first = next(one for one in self.model_sha256s if self.model_sha256s.count(one) > 1)
+        pairs = zip(self.models, self.model_sha256s, strict=True)
+        return [name for name, sha256 in pairs if sha256 == first]
+
+    @property
+    def label(self) -> str:
+        """The few words by which a person knows the job in a list or in Flower."""
+        base, *others = self.models
+        return f"{', '.join(others)} with {base} on {self.name} {self.split}"

@@ -1,0 +1,11 @@
+-- Precision, recall and F1 of an evaluation at each confidence, for each class and as the mean over
+-- the classes (`all`).
+-- Order: CASE WHEN class = 'all' THEN 1 ELSE 0 END, class, confidence
+SELECT
+    job_id,
+    COALESCE(class, 'all') AS class,
+    confidence,
+    precision,
+    recall,
+    f1
+FROM evaluation_sweep

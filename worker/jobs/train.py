@@ -1,0 +1,132 @@
+"""Train a model on a data set, as Ultralytics' own `train` does."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from db.errors import UsageError
+from db.file_facts import FileFacts
+from db.job_records import Progress
+from db.layout import model_address
+from db.specs import TrainSpec
+from db.training_results import LAST, TrainResult
+from db.training_specs import BATCH_ON_CPU
+from worker.checkpoint import inspect
+from worker.context import Context
+from worker.datasets.asked import dataset_asked_for
+from worker.evaluation.arena import lay_out
+from worker.training.curve import described
+from worker.training.events import JOURNAL
+from worker.training.following import Following
+from worker.training.soundness import SPLITS, refuse_unsound
+from worker.training.start import BEGIN, start_of
+
+if TYPE_CHECKING:
+    from worker.training.training import Trained
+
+_BEST = "best.pt"
+
+
+def run(spec: TrainSpec, context: Context) -> TrainResult:
+    """Train a model, or go on with it after an attempt that was cut off.
+
+    Raises:
+        DatasetError: the data set has changed, or cannot be trained on.
+        ModelError: the file of the model that it begins with is gone or has changed.
+        UsageError: a file lies outside the roots, or a device is not there.
+        PermanentError: memory does not suffice, or the loss is no number any more.
+        Stopped: the job was told to stop.
+    """
+    start = start_of(spec, context)
+    device = _devices(spec, context.device)
+    files = dataset_asked_for(spec.data, spec.dataset_sha256, context)
+    refuse_unsound(files, context)
+    done = context.resume.epochs if context.resume else ()
+    first = (done[-1].epoch if done else spec.extends.epochs if spec.extends else 0) + 1
+    on_cpu = device == "cpu"
+    beginning = described(min(first, spec.epochs), spec.epochs, done, 0, on_cpu)
+    if on_cpu and spec.batch == "auto":
+        beginning += f"; --batch auto is {BATCH_ON_CPU} then"
+    context.checkpoint()
+    context.report(Progress(0, None, "batches", beginning))
+    from worker.training.training import train  # torch: seconds, and GBs
+
+    arena_folder = context.folder / "arena"
+    arena = lay_out(files, SPLITS, dict(enumerate(files.class_names)), arena_folder)
+    following = Following(context, done, spec.epochs, on_cpu)
+    trained = train(spec, arena.data, device, start, following, context)
+    _gather(trained, context.folder)
+    shutil.rmtree(arena_folder)
+    (context.folder / BEGIN).unlink(missing_ok=True)
+    checkpoint = inspect(context.folder / _BEST)
+    _keep(context.folder / _BEST, context.home / model_address(checkpoint.sha256))
+    return TrainResult(
+        task=checkpoint.task,
+        architecture=checkpoint.architecture,
+        class_names=checkpoint.class_names,
+        parameters=checkpoint.parameters,
+        size_bytes=checkpoint.size_bytes,
+        model_sha256=checkpoint.sha256,
+        device=spec.device or context.device,
+        batch=trained.batch,
+        versions=_versions(),
+        files=tuple(
+            FileFacts.of(path)
+            for path in sorted(context.folder.iterdir())
+            if not path.name.startswith("epoch-")  # those are the worker's
+        ),
+    )
+
+
+def _devices(spec: TrainSpec, own: str) -> str:
+    """The devices as Ultralytics has them: `cpu`, `0`, `0,1`.
+
+    Raises:
+        UsageError: one is not there; or there are several, and what was asked is for one.
+    """
+    from worker.detection.ultralytics_yolo import torch_device  # torch, again
+
+    asked = spec.device or own
+    names = asked.removeprefix("cuda:").split(",")
+    if names[0] in ("cpu", "cuda"):
+        torch_device(asked)
+        return "0" if asked == "cuda" else asked
+    for name in names:
+        torch_device(f"cuda:{name}")
+    if len(set(names)) < len(names):
+        raise UsageError(f"--device {asked} names a device twice")
+    if len(names) > 1 and spec.batch == "auto":
+        raise UsageError("--batch auto is for one device: say how many images at once")
+    return ",".join(names)
+
+
+def _gather(trained: Trained, folder: Path) -> None:
+    """Bring what a training left into the attempt's folder, and remove the rest."""
+    trained.best.replace(folder / _BEST)
+    trained.last.replace(folder / LAST)
+    for path in trained.folder.iterdir():
+        if path.is_file() and path.name != JOURNAL:
+            path.replace(folder / path.name)
+    shutil.rmtree(trained.folder)
+
+
+def _keep(weights: Path, target: Path) -> None:
+    """Copy the weights to the place of a registered model, whole and on the disk."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copy = target.with_name(f".{target.name}-{os.getpid()}")
+    shutil.copyfile(weights, copy)
+    with copy.open("rb") as file:
+        os.fsync(file.fileno())
+    copy.chmod(0o444)  # nothing writes to it again: its name is its content
+    copy.replace(target)
+
+
+def _versions() -> dict[str, str]:
+    """What the training ran on."""
+    packages = {name: version(name) for name in ("nightshelf", "ultralytics", "torch")}
+    return packages | {"python": platform.python_version()}
