@@ -15,35 +15,49 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from producer.ancestry import lineage
+    from producer.comparing import compare, comparison
     from producer.dataset_checks import check_dataset, dataset, datasets
     from producer.enqueue import Enqueued
-    from producer.evaluating import evaluate, evaluation
+    from producer.evaluating import evaluate, evaluation, operating_confidence, operating_point
     from producer.follow import wait, watch
     from producer.job_control import cancel, job, jobs, retry
-    from producer.promotion import promote, retire, stage_changes
+    from producer.predicting import predict, prediction
+    from producer.promotion import promote, promote_if_better, retire, stage_changes
     from producer.registry import add_model, model, models
     from producer.reporting import report
     from producer.tracking import track
+    from producer.trainings import train, training
 
 __all__ = [
     "Enqueued",
     "add_model",
     "cancel",
     "check_dataset",
+    "compare",
+    "comparison",
     "dataset",
     "datasets",
     "evaluate",
     "evaluation",
     "job",
     "jobs",
+    "lineage",
     "model",
     "models",
+    "operating_confidence",
+    "operating_point",
+    "predict",
+    "prediction",
     "promote",
+    "promote_if_better",
     "report",
     "retire",
     "retry",
     "stage_changes",
     "track",
+    "train",
+    "training",
     "wait",
     "watch",
 ]
@@ -54,20 +68,30 @@ _HOME = {
     "add_model": "producer.registry",
     "cancel": "producer.job_control",
     "check_dataset": "producer.dataset_checks",
+    "compare": "producer.comparing",
+    "comparison": "producer.comparing",
     "dataset": "producer.dataset_checks",
     "datasets": "producer.dataset_checks",
     "evaluate": "producer.evaluating",
     "evaluation": "producer.evaluating",
     "job": "producer.job_control",
     "jobs": "producer.job_control",
+    "lineage": "producer.ancestry",
     "model": "producer.registry",
     "models": "producer.registry",
+    "operating_confidence": "producer.evaluating",
+    "operating_point": "producer.evaluating",
+    "predict": "producer.predicting",
+    "prediction": "producer.predicting",
     "promote": "producer.promotion",
+    "promote_if_better": "producer.promotion",
     "report": "producer.reporting",
     "retire": "producer.promotion",
     "retry": "producer.job_control",
     "stage_changes": "producer.promotion",
     "track": "producer.tracking",
+    "train": "producer.trainings",
+    "training": "producer.trainings",
     "wait": "producer.follow",
     "watch": "producer.follow",
 }

@@ -9,6 +9,7 @@ import typer
 
 from db.errors import NightshelfError
 from producer.commands import (
+    compare,
     database,
     dataset,
     doctor,
@@ -17,9 +18,11 @@ from producer.commands import (
     jobs,
     metrics,
     models,
+    predict,
     report,
     services,
     track,
+    train,
 )
 from producer.exit_codes import ExitCode
 
@@ -36,7 +39,10 @@ app = typer.Typer(
 )
 app.command("up")(services.up)
 app.command("track")(track.track)
+app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("predict")(predict.predict)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(dataset.app, name="dataset")

@@ -93,11 +93,15 @@ def print_broker_away(reason: str) -> None:
 
 
 def print_report(report: Report) -> None:
-    """Print what sums a report up, and then its rows."""
+    """Print what sums a report up, its rows, and the tables that belong to it."""
     for title, values in report.summaries.items():
         print_table((title, ""), values.items())
         typer.echo()
-    print_table(report.rows.columns, report.rows.rows)
+    print_table(report.shown.columns, report.shown.rows)
+    for title, rows in report.tables.items():
+        if not rows.rows:
+            continue  # such as those that only an evaluation has, and no comparison
+        print_table(rows.columns, rows.rows, title=f"\n{title}")
 
 
 def print_details(details: JobDetails) -> None:

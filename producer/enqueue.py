@@ -101,6 +101,31 @@ def enqueue(
     return [Enqueued(job, new, away) for job, new in made]
 
 
+def enqueue_family(
+    spec: Spec,
+    children: Sequence[Spec],
+    *,
+    priority: Priority = Priority.NORMAL,
+    force: bool = False,
+) -> Enqueued:
+    """Record a job that waits for smaller ones, and these, and ring for those that are due.
+
+    Raises:
+        SchemaBehind, Unreachable: the database is not fit to work on; nothing is recorded.
+    """
+    config, found = settings(), database()
+    with found.begin() as tx:
+        job, new = jobs.create(
+            tx,
+            spec,
+            max_attempts=config.max_attempts,
+            priority=priority,
+            force=force,
+            children=children,
+        )
+    return Enqueued(job, new, _ring(found, config))
+
+
 def _batches(specs: Iterable[Spec]) -> Iterator[list[Spec]]:
     batch: list[Spec] = []
     began = time.monotonic()

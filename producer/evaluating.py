@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Select, select
 
 from db.dataset_files import find_dataset, sha256_of_dataset
 from db.dataset_tables import DatasetRow
 from db.dialect import reading
+from db.error_kinds import BoxSize, ErrorKind
 from db.errors import DatasetError, UsageError
-from db.evaluation_tables import EvaluationClassRow, EvaluationRow
+from db.evaluation_tables import (
+    EvaluationClassRow,
+    EvaluationConfusionRow,
+    EvaluationErrorRow,
+    EvaluationMissRow,
+    EvaluationRow,
+    EvaluationSweepRow,
+)
 from db.model_tables import ModelRow
 from db.specs import EvaluateSpec, Priority
 from db.tables import JobRow
 from producer.dataset_checks import called
 from producer.enqueue import Enqueued, database, enqueue, validated
 from producer.inputs import regular_file
-from producer.registry import usable_model
+from producer.registry import Model, usable_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,10 @@ class Evaluation:
         ended_at: when.
         metrics: a row of `evaluations`, without the ids.
         classes: a row of `evaluation_classes` for each class, by name.
+        errors: a row of `evaluation_errors` for each kind; as the rest, none if it was measured
+            before that was kept.
+        confusion: a row of `evaluation_confusion` for each pair that is there.
+        misses: a row of `evaluation_misses` for each class and size.
     """
 
     job_id: int
@@ -45,6 +58,26 @@ class Evaluation:
     ended_at: datetime
     metrics: dict[str, Any]
     classes: tuple[dict[str, Any], ...]
+    errors: tuple[dict[str, Any], ...]
+    confusion: tuple[dict[str, Any], ...]
+    misses: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A confidence from which on boxes count, and what was measured there.
+
+    Attributes:
+        job_id: the evaluation.
+        confidence: 0 to 1.
+        precision, recall, f1: means over the classes, at IoU 0.5.
+    """
+
+    job_id: int
+    confidence: float
+    precision: float
+    recall: float
+    f1: float
 
 
 def evaluate(
@@ -66,7 +99,7 @@ def evaluate(
     """Enqueue the measurement of a model on a split of a data set.
 
     Args:
-        model: name of a registered model.
+        model: a registered model: its name, or `name@version`.
         data: the data set's YAML file.
         split: `train`, `val` or `test`.
         imgsz, batch, conf, iou, max_det, device: as for Ultralytics' `val`.
@@ -119,7 +152,8 @@ def evaluation(job_id: int) -> Evaluation:
     query = (
         select(
             measured,
-            models.name.label("model"),
+            models.name.label("name"),
+            models.version,
             models.sha256.label("model_sha256"),
             datasets.name.label("dataset"),
             datasets.sha256.label("dataset_sha256"),
@@ -130,23 +164,119 @@ def evaluation(job_id: int) -> Evaluation:
         .join(JobRow, jobs.id == measured.c.job_id)
         .where(measured.c.job_id == job_id)
     )
-    by_class = EvaluationClassRow.__table__
     with reading(database()) as tx:
         row = tx.execute(query).mappings().first()
-        found = tx.execute(
-            select(by_class).where(by_class.c.job_id == job_id).order_by(by_class.c["class"])
-        ).mappings()
-        classes = [{key: one[key] for key in one if key != "job_id"} for one in found]
+        parts = {
+            "classes": rows_of_job(tx, EvaluationClassRow, job_id, "class"),
+            "errors": in_order(rows_of_job(tx, EvaluationErrorRow, job_id), "kind", ErrorKind),
+            "confusion": rows_of_job(tx, EvaluationConfusionRow, job_id, "number"),
+            "misses": in_order(
+                rows_of_job(tx, EvaluationMissRow, job_id, "class"), "size", BoxSize
+            ),
+        }
     if row is None:
         raise UsageError(f"job {job_id} measured no model: `nightshelf jobs show {job_id}`")
     columns = set(measured.c.keys()) - {"job_id", "model_id", "dataset_id"}
     return Evaluation(
         job_id=row["job_id"],
-        model=row["model"],
+        model=f"{row['name']}@{row['version']}",
         model_sha256=row["model_sha256"],
         dataset=row["dataset"],
         dataset_sha256=row["dataset_sha256"],
         ended_at=row["ended_at"],
         metrics={key: row[key] for key in row if key in columns},
-        classes=tuple(classes),
+        **parts,
     )
+
+
+def rows_of_job(tx: Connection, table: Any, job_id: int, *order: str) -> tuple[dict[str, Any], ...]:
+    """The rows that a job left in a table, without its id, in the order of some columns."""
+    columns = table.__table__.c
+    query = select(table.__table__).where(columns.job_id == job_id)
+    found = tx.execute(query.order_by(*(columns[name] for name in order))).mappings()
+    return tuple({key: one[key] for key in one if key != "job_id"} for one in found)
+
+
+def in_order(
+    rows: Sequence[dict[str, Any]], column: str, values: type[StrEnum]
+) -> tuple[dict[str, Any], ...]:
+    """The rows by the place of a column's value among those that it may have."""
+    order = [value.value for value in values]
+    return tuple(sorted(rows, key=lambda row: order.index(row[column])))
+
+
+def operating_confidence(model: Model, *, precision: float | None = None) -> float:
+    """The confidence from which on to count a model's boxes, by its newest evaluation.
+
+    Args:
+        model: a registered model, exactly this version.
+        precision: as for `operating_point`.
+
+    Raises:
+        UsageError: it was never evaluated, or by an earlier version, or the precision is never
+            reached.
+    """
+    with reading(database()) as tx:
+        job_id = tx.scalar(_newest(model.sha256))
+    if job_id is None:
+        raise UsageError(
+            f"{model.reference} was not evaluated yet: no confidence is known to be good. First "
+            f"`nightshelf evaluate {model.reference} DATA.yaml --wait`"
+        )
+    return operating_point(job_id, precision=precision).confidence
+
+
+def _newest(model_sha256: str) -> Select[int]:
+    models, jobs = ModelRow.__table__.c, JobRow.__table__.c
+    return (
+        select(EvaluationRow.job_id)
+        .join(ModelRow, models.id == EvaluationRow.model_id)
+        .join(JobRow, jobs.id == EvaluationRow.job_id)
+        .where(models.sha256 == model_sha256)
+        .order_by(jobs.ended_at.desc(), jobs.id.desc())
+        .limit(1)
+    )
+
+
+def operating_point(job_id: int, *, precision: float | None = None) -> OperatingPoint:
+    """A confidence from which on to count boxes, as an evaluation has it.
+
+    Args:
+        job_id: the evaluation.
+        precision: take the lowest confidence, in steps of 0.01, at which the mean precision is at
+            least this and something is found; the one of the highest mean F1 if None.
+
+    Raises:
+        UsageError: the precision is never reached, or cannot be; the job measured nothing, or by
+            an earlier version.
+    """
+    if precision is not None and not 0 < precision <= 1:
+        raise UsageError(f"a precision is above 0 and at most 1, not {precision}")
+    measured, sweep = EvaluationRow.__table__.c, EvaluationSweepRow.__table__.c
+    with reading(database()) as tx:
+        row = tx.execute(
+            select(
+                measured.best_confidence, measured.precision, measured.recall, measured.f1
+            ).where(measured.job_id == job_id, measured.best_confidence.is_not(None))
+        ).first()
+        mean = tx.execute(
+            select(sweep.confidence, sweep.precision, sweep.recall, sweep.f1)
+            .where(sweep.job_id == job_id, sweep.position == 0, sweep.recall > 0)
+            .order_by(sweep.confidence)
+        ).all()
+    if row is None:
+        raise UsageError(
+            f"job {job_id} has no curve of precision: evaluate the model again, with --force"
+        )
+    if precision is None:
+        return OperatingPoint(job_id, *row)
+    for one in mean:
+        if one.precision >= precision:
+            return OperatingPoint(job_id, *one)
+    highest = max(mean, key=lambda one: one.precision, default=None)
+    most = (
+        f"the highest is {highest.precision:.3f}, at {highest.confidence}"
+        if highest
+        else ("it finds nothing")
+    )
+    raise UsageError(f"precision {precision} is never reached in job {job_id}: {most}")

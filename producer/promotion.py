@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import getpass
 import socket
+from typing import Literal
+
+from sqlalchemy import select
 
 from db import model_stages
+from db.comparison_tables import ComparisonModelRow
 from db.dialect import reading
 from db.errors import UsageError
 from db.model_stages import Decision, StageChange
 from producer.enqueue import database
-from producer.registry import Model, model, usable_model
+from producer.registry import Model, model, read_models, usable_model
+
+Metric = Literal["map50", "map50_95"]
 
 
 def promote(reference: str, *, why: str, by: str | None = None) -> Model:
@@ -32,6 +38,59 @@ def promote(reference: str, *, why: str, by: str | None = None) -> Model:
     chosen = usable_model(_exact(reference))
     with database().begin() as tx:
         model_stages.promote(tx, chosen.id, _decision(why, by))
+    return model(chosen.reference)
+
+
+def promote_if_better(
+    job_id: int,
+    *,
+    metric: Metric = "map50_95",
+    base_in_production: bool = True,
+    by: str | None = None,
+) -> Model:
+    """Put the model of a comparison into production, if it was shown to be better than the base.
+
+    Better means that the 95 % interval of the difference lies above zero.
+
+    Args:
+        job_id: of the comparison, of one model with its base.
+        metric: by which.
+        base_in_production: whether the base must be the version in production, as it is what the
+            model is to replace: if another was promoted meanwhile, that is refused.
+        by: who decides; the user of this process if None.
+
+    Raises:
+        UsageError: it is not better, the message says by how much; the job compared nothing, or
+            more than one model; or another was promoted meanwhile.
+        ModelError: the model's file is gone.
+        SchemaBehind, Unreachable: the database is not fit to work on.
+    """
+    compared = ComparisonModelRow.__table__.c
+    query = select(
+        compared.model_id,
+        compared[f"{metric}_difference"].label("difference"),
+        compared[f"{metric}_low"].label("low"),
+        compared[f"{metric}_high"].label("high"),
+    )
+    with reading(database()) as tx:
+        rows = tx.execute(query.where(compared.job_id == job_id).order_by(compared.position)).all()
+        known = {one.id: one for one in read_models(tx)}
+    if len(rows) != 2:
+        raise UsageError(f"job {job_id} compared no two models: `nightshelf jobs show {job_id}`")
+    base, chosen, found = known[rows[0].model_id], known[rows[1].model_id], rows[1]
+    measured = (
+        f"{metric} {found.difference:+.3f}, 95 % interval [{found.low:+.3f}, {found.high:+.3f}], "
+        f"compared with {base.reference} in job {job_id}"
+    )
+    if found.low <= 0:
+        raise UsageError(
+            f"{chosen.reference} was not shown to be better: {measured}; nothing was promoted"
+        )
+    usable_model(chosen.reference)
+    in_use = base.id if base_in_production else None
+    with database().begin() as tx:
+        decision = Decision(by or whoami(), measured, job_id)
+        model_stages.promote(tx, chosen.id, decision, instead_of=in_use)
     return model(chosen.reference)
 
 

@@ -78,7 +78,7 @@ def _is_whole(known: Model) -> bool:
 def models() -> list[Model]:
     """All registered models, by name and version."""
     with reading(database()) as tx:
-        return _read(tx)
+        return read_models(tx)
 
 
 def model(reference: str) -> Model:
@@ -135,7 +135,8 @@ def usable_model(reference: str) -> Model:
     return registered
 
 
-def _read(tx: Connection) -> list[Model]:
+def read_models(tx: Connection) -> list[Model]:
+    """All registered models, by name and version."""
     classes: dict[int, list[str]] = {}
     query = select(ModelClassRow.model_id, ModelClassRow.name)
     for model_id, name in tx.execute(query.order_by(ModelClassRow.class_id)):

@@ -6,11 +6,13 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from db.errors import UsageError
 from db.files import sha256_of
 from db.specs import Priority, TrackerOptions, TrackSpec
 from producer.enqueue import Enqueued, enqueue, validated
+from producer.evaluating import operating_confidence
 from producer.inputs import LeavingOut, find_videos, log_left_out
 from producer.registry import Model, usable_model
 
@@ -26,7 +28,8 @@ def track(
     videos: Iterable[str | Path],
     model: str,
     *,
-    conf: float = 0.25,
+    conf: float | Literal["auto"] = 0.25,
+    precision: float | None = None,
     iou: float = 0.7,
     imgsz: int = 640,
     classes: Sequence[str] | None = None,
@@ -45,8 +48,10 @@ def track(
 
     Args:
         videos: files, globs or folders.
-        model: name of a registered model.
-        conf: detections below this confidence are not tracked, 0 to 1.
+        model: `name`, which means its production version, or `name@version`.
+        conf: detections below this confidence are not tracked, 0 to 1; `auto` for that of the
+            highest F1 in the model's last evaluation.
+        precision: with `auto`, the lowest confidence that reaches this precision there instead.
         iou: IoU above which NMS drops the weaker box.
         imgsz: inference size in pixels, a multiple of 32.
         classes: names of the classes to track; all if None.
@@ -61,11 +66,14 @@ def track(
             that is logged.
 
     Raises:
-        UsageError: a value, a class or a video cannot be; nothing is enqueued.
+        UsageError: a value, a class or a video cannot be, or `auto` is asked for and the model was
+            never evaluated, or never was as precise; nothing is enqueued.
         ModelError: the model was never registered, or its file is gone.
         OSError: a video cannot be read; those before it are enqueued, as a note on it says.
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
+    if precision is not None and conf != "auto":
+        raise UsageError(f"a precision chooses the confidence: give it with `auto`, not {conf}")
     registered = usable_model(model)
     found = find_videos(videos, on_left_out)
     # A mistake in a value is told before gigabytes are read for their content.
@@ -75,10 +83,10 @@ def track(
         video_sha256="0" * 64,
         model=registered.reference,
         model_sha256=registered.sha256,
-        conf=conf,
+        conf=operating_confidence(registered, precision=precision) if conf == "auto" else conf,
         iou=iou,
         imgsz=imgsz,
-        classes=_known_classes(classes, registered),
+        classes=known_classes(classes, registered),
         stride=stride,
         device=device,
         tracker=tracker or TrackerOptions(),
@@ -96,7 +104,12 @@ def track(
     return enqueue(specs, priority=priority, force=force)
 
 
-def _known_classes(classes: Sequence[str] | None, registered: Model) -> tuple[str, ...] | None:
+def known_classes(classes: Sequence[str] | None, registered: Model) -> tuple[str, ...] | None:
+    """The classes that are asked for, each once and in order.
+
+    Raises:
+        UsageError: the model does not know one of them; the message lists near names.
+    """
     if classes is None:
         return None
     for name in classes:

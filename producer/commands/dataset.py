@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from producer.commands.options import AsJson, DataArgument, Force, Wait
 from producer.exit_codes import DatasetExitCode
 
 if TYPE_CHECKING:
@@ -17,19 +18,13 @@ app = typer.Typer(help="Data sets of labelled images.", no_args_is_help=True)
 
 @app.command()
 def check(
-    data: Annotated[str, typer.Argument(help="The data set's YAML file.")],
+    data: DataArgument,
     name: Annotated[
         str | None, typer.Option(help="What to call it. Default: the file's or folder's name.")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Check it again even if nothing has changed.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Show progress, then what was found.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The job, or with --wait what was found, as JSON.")
-    ] = False,
+    force: Force = False,
+    wait: Wait = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a data set: what is in it, what is wrong with it; its files are left as they are.
 
@@ -39,20 +34,12 @@ def check(
     Example: `nightshelf dataset check fruit/data.yaml --wait`
     """
     from producer import console
-    from producer.commands.waiting import wait_and_exit
+    from producer.commands.waiting import tell_or_wait
     from producer.dataset_checks import check_dataset, dataset
 
     with console.image_progress() as on_read:
         enqueued = check_dataset(data, name, force=force, on_read=on_read)
-    if enqueued.broker_away:
-        console.print_broker_away(enqueued.broker_away)
-    if not wait:
-        if as_json:
-            console.print_json(console.job_dict(enqueued.job) | {"new": enqueued.new})
-        else:
-            console.print_enqueued(enqueued, data)
-        return
-    wait_and_exit([enqueued.job.id], quiet=as_json, failed=DatasetExitCode.NOT_CHECKED)
+    tell_or_wait(enqueued, wait=wait, as_json=as_json, failed=DatasetExitCode.NOT_CHECKED)
     found = dataset(enqueued.job.spec["dataset_sha256"])
     if as_json:
         console.print_json(asdict(found))

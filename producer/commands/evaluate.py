@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from producer.exit_codes import ExitCode
+from producer.commands.options import (
+    AsJson,
+    Batch,
+    DataArgument,
+    Device,
+    Force,
+    Imgsz,
+    Iou,
+    MaxDet,
+    ModelArgument,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from producer.evaluating import Evaluation
@@ -22,35 +33,38 @@ class Split(StrEnum):
     TEST = "test"
 
 
-_OVERALL = ("images", "instances", "precision", "recall", "f1", "map50", "map50_95")
+_OVERALL = (
+    "images",
+    "instances",
+    "precision",
+    "recall",
+    "f1",
+    "map50",
+    "map50_95",
+    "best_confidence",
+)
 _SPEED = ("preprocess_ms", "inference_ms", "postprocess_ms")
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Name of a registered model.")],
-    data: Annotated[str, typer.Argument(help="The data set's YAML file.")],
+    model: ModelArgument,
+    data: DataArgument,
     split: Annotated[Split, typer.Option(help="On which of its images.")] = Split.VAL,
-    imgsz: Annotated[int, typer.Option(help="Inference size in pixels, a multiple of 32.")] = 640,
-    batch: Annotated[int, typer.Option(help="Images at once; changes how they are padded.")] = 16,
+    imgsz: Imgsz = 640,
+    batch: Batch = 16,
     conf: Annotated[
         float, typer.Option(help="Detections below this confidence do not count.")
     ] = 0.001,
-    iou: Annotated[
-        float, typer.Option(help="IoU above which NMS drops the weaker of two boxes.")
-    ] = 0.7,
-    max_det: Annotated[int, typer.Option(help="The most boxes that an image may have.")] = 300,
-    device: Annotated[
-        str | None, typer.Option(help="`cpu`, `cuda:0`. Default: the worker's own.")
+    iou: Iou = 0.7,
+    max_det: MaxDet = 300,
+    device: Device = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(help="With --wait: say which confidence reaches this precision."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Measure again even if nothing has changed.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Show progress, then what was measured.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="The job, or with --wait what was measured, as JSON.")
-    ] = False,
+    force: Force = False,
+    wait: Wait = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a model on a data set, with Ultralytics' own metrics and arguments.
 
@@ -59,9 +73,9 @@ def evaluate(
     Example: `nightshelf evaluate fruit fruit/data.yaml --imgsz 416 --wait`
     """
     from producer import console
-    from producer.commands.waiting import wait_and_exit
+    from producer.commands.waiting import tell_or_wait
     from producer.evaluating import evaluate as enqueue_evaluation
-    from producer.evaluating import evaluation
+    from producer.evaluating import evaluation, operating_point
 
     with console.image_progress() as on_read:
         enqueued = enqueue_evaluation(
@@ -77,25 +91,25 @@ def evaluate(
             force=force,
             on_read=on_read,
         )
-    if enqueued.broker_away:
-        console.print_broker_away(enqueued.broker_away)
-    if not wait:
-        if as_json:
-            console.print_json(console.job_dict(enqueued.job) | {"new": enqueued.new})
-        else:
-            console.print_enqueued(enqueued, enqueued.job.label)
-        raise typer.Exit(ExitCode.OK)
-    wait_and_exit([enqueued.job.id], quiet=as_json)
+    tell_or_wait(enqueued, wait=wait, as_json=as_json)
     found = evaluation(enqueued.job.id)
-    if as_json:
-        console.print_json(asdict(found))
-    else:
+    if not as_json:
         print_evaluation(found)
+    point = {}
+    if precision is not None:
+        point = asdict(operating_point(found.job_id, precision=precision))
+        del point["job_id"]
+    if as_json:
+        console.print_json(asdict(found) | ({"operating_point": point} if point else {}))
+    elif point:
+        typer.echo()
+        console.print_table(tuple(point), [tuple(point.values())], title=f"precision {precision}")
 
 
 def print_evaluation(found: Evaluation) -> None:
-    """Print what was measured: each class, all of them, and how fast it went."""
+    """Print what was measured: each class, what goes wrong, and how fast it went."""
     from producer import console
+    from producer.job_control import job
 
     metrics = found.metrics
     typer.echo(
@@ -107,3 +121,12 @@ def print_evaluation(found: Evaluation) -> None:
     console.print_table(("class", *_OVERALL), rows)
     typer.echo()
     console.print_table(_SPEED, [[metrics[name] for name in _SPEED]], title="per image")
+    typer.echo()
+    if found.errors:
+        console.print_table(
+            ("error", "count", "map50_cost"),
+            [(one["kind"], one["count"], one["map50_cost"]) for one in found.errors],
+            title=f"errors from confidence {metrics['best_confidence']:.3f} on",
+        )
+        typer.echo()
+    console.print_files(file for file in job(found.job_id).files if file.name == "report.html")

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from producer.reporting import ReportName
 
 app = typer.Typer(
-    help="What a `track` job found. The same numbers are views in the database: "
-    "`track_report`, `track_totals`, `track_quality`, `count_report`.",
+    help="What jobs found, as a table, CSV, JSON, Parquet, or a page with plots. The same numbers "
+    "are views in the database.",
     no_args_is_help=True,
 )
 
@@ -21,6 +21,9 @@ Csv = Annotated[bool, typer.Option("--csv", help="The rows as CSV.")]
 Json = Annotated[bool, typer.Option("--json", help="Everything as JSON.")]
 Parquet = Annotated[
     Path | None, typer.Option(help="Write the rows to this Parquet file.", metavar="FILE")
+]
+Html = Annotated[
+    Path | None, typer.Option(help="Write a page with plots to this file.", metavar="FILE")
 ]
 
 
@@ -47,15 +50,82 @@ def counts(
     _print("counts", job_id, as_csv, as_json, parquet)
 
 
+@app.command()
+def models(
+    as_csv: Csv = False, as_json: Json = False, parquet: Parquet = None, html: Html = None
+) -> None:
+    """Every model that was evaluated: its best evaluation on each split, and its rank there.
+
+    Example: `nightshelf report models --html models.html`
+    """
+    _print("models", None, as_csv, as_json, parquet, html)
+
+
+@app.command()
+def training(
+    job_id: JobId,
+    as_csv: Csv = False,
+    as_json: Json = False,
+    parquet: Parquet = None,
+    html: Html = None,
+) -> None:
+    """Every epoch of a training: losses, metrics, seconds; of one that goes on, those so far."""
+    _print("training", job_id, as_csv, as_json, parquet, html)
+
+
+@app.command()
+def evaluation(
+    job_id: JobId,
+    as_csv: Csv = False,
+    as_json: Json = False,
+    parquet: Parquet = None,
+    html: Html = None,
+) -> None:
+    """Every class of an evaluation, and the mean over them; with JSON and plots by confidence."""
+    _print("evaluation", job_id, as_csv, as_json, parquet, html)
+
+
+@app.command()
+def errors(
+    job_id: JobId,
+    as_csv: Csv = False,
+    as_json: Json = False,
+    parquet: Parquet = None,
+    html: Html = None,
+) -> None:
+    """Every kind of error in an evaluation or a comparison, and what it costs in mAP50.
+
+    Of an evaluation, which classes are taken for which, and which sizes are missed, too.
+    """
+    _print("errors", job_id, as_csv, as_json, parquet, html)
+
+
+@app.command()
+def detections(
+    job_id: JobId,
+    as_csv: Csv = False,
+    as_json: Json = False,
+    parquet: Parquet = None,
+    html: Html = None,
+) -> None:
+    """Every box that a `predict` job saw: image, class, confidence, corners in pixels."""
+    _print("detections", job_id, as_csv, as_json, parquet, html)
+
+
 def _print(
-    name: ReportName, job_id: int, as_csv: bool, as_json: bool, parquet: Path | None
+    name: ReportName,
+    job_id: int | None,
+    as_csv: bool,
+    as_json: bool,
+    parquet: Path | None,
+    html: Path | None = None,
 ) -> None:
     from db.errors import UsageError
     from producer import console
     from producer.reporting import report
 
-    if as_csv + as_json + (parquet is not None) > 1:
-        raise UsageError("--csv, --json and --parquet exclude each other: choose one")
+    if as_csv + as_json + (parquet is not None) + (html is not None) > 1:
+        raise UsageError("--csv, --json, --parquet and --html exclude each other: choose one")
     found = report(name, job_id)
     if as_json:
         console.print_json(found.as_dict())
@@ -64,5 +134,10 @@ def _print(
     elif parquet is not None:
         found.write_parquet(parquet)
         typer.echo(f"{len(found.rows.rows)} rows written to {parquet}", err=True)
+    elif html is not None:
+        from producer.report_page import page  # Matplotlib: a second
+
+        html.write_text(page(found), encoding="utf-8")
+        typer.echo(f"written to {html}", err=True)
     else:
         console.print_report(found)

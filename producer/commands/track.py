@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from db.specs import Priority, TrackerOptions
+from producer.commands.options import Classes, Device, Force, Imgsz, Iou, ModelOption, Wait, names
 
 
 class PriorityName(StrEnum):
@@ -34,21 +35,26 @@ def track(
     videos: Annotated[
         list[str], typer.Argument(help="Videos: files, globs, or folders with all below them.")
     ],
-    model: Annotated[str, typer.Option(help="Name of a registered model.")],
+    model: ModelOption,
     conf: Annotated[
-        float, typer.Option(help="Detections below this confidence are not tracked.")
-    ] = 0.25,
-    iou: Annotated[
-        float, typer.Option(help="IoU above which NMS drops the weaker of two boxes.")
-    ] = 0.7,
-    imgsz: Annotated[int, typer.Option(help="Inference size in pixels, a multiple of 32.")] = 640,
-    classes: Annotated[
-        str | None, typer.Option(help="Only these classes, by name: `bottle,apple`.")
+        str,
+        typer.Option(
+            metavar="FLOAT|auto",
+            help="Detections below this confidence are not tracked; `auto`: that of the highest F1 "
+            "in the model's last evaluation.",
+        ),
+    ] = "0.25",
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            help="With `--conf auto`: the lowest confidence that reaches this precision there."
+        ),
     ] = None,
+    iou: Iou = 0.7,
+    imgsz: Imgsz = 640,
+    classes: Classes = None,
     stride: Annotated[int, typer.Option(help="Look at every n-th frame.")] = 1,
-    device: Annotated[
-        str | None, typer.Option(help="`cpu`, `cuda:0`. Default: the worker's own.")
-    ] = None,
+    device: Device = None,
     distance_function: Annotated[
         DistanceFunction,
         typer.Option(help="How far a detection is from a track.", rich_help_panel=_TRACKER),
@@ -79,12 +85,8 @@ def track(
     priority: Annotated[
         PriorityName, typer.Option(help="Which of the waiting jobs go first.")
     ] = PriorityName.NORMAL,
-    force: Annotated[
-        bool, typer.Option("--force", help="Make another job even if one did the same.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Show progress until the jobs are over.")
-    ] = False,
+    force: Force = False,
+    wait: Wait = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list of the jobs.")] = False,
 ) -> None:
     """Detect and track the products in videos, one job each.
@@ -115,10 +117,11 @@ def track(
         enqueued = enqueue_tracks(
             paths,
             model,
-            conf=conf,
+            conf=_confidence(conf),
+            precision=precision,
             iou=iou,
             imgsz=imgsz,
-            classes=None if classes is None else [name.strip() for name in classes.split(",")],
+            classes=names(classes),
             stride=stride,
             device=device,
             tracker=options,
@@ -132,7 +135,21 @@ def track(
     else:
         for path, one in zip(paths, enqueued, strict=True):
             console.print_enqueued(one, printable(path.name))
+        if conf == "auto":
+            chosen = enqueued[0].job.spec
+            typer.echo(f"confidence {chosen['conf']:.3f}, by {chosen['model']}'s last evaluation")
     if enqueued[0].broker_away:
         console.print_broker_away(enqueued[0].broker_away)
     if wait:
         wait_and_exit([one.job.id for one in enqueued], quiet=as_json)
+
+
+def _confidence(text: str) -> float | Literal["auto"]:
+    from db.errors import UsageError
+
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--conf is a number between 0 and 1, or `auto`, not {text!r}") from None

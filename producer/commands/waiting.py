@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from producer import console
 from producer.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from producer.enqueue import Enqueued
+
+
+def tell_or_wait(
+    enqueued: Enqueued, *, wait: bool, as_json: bool, failed: int = ExitCode.JOB_NOT_SUCCEEDED
+) -> None:
+    """Say that a job was enqueued, and end the command; with `wait`, go on once it succeeded."""
+    if enqueued.broker_away:
+        console.print_broker_away(enqueued.broker_away)
+    if wait:
+        wait_and_exit([enqueued.job.id], quiet=as_json, failed=failed)
+        return
+    if as_json:
+        console.print_json(console.job_dict(enqueued.job) | {"new": enqueued.new})
+    else:
+        console.print_enqueued(enqueued, enqueued.job.label)
+    raise typer.Exit(ExitCode.OK)
 
 
 def wait_and_exit(
