@@ -115,9 +115,9 @@ def check_logs(services: Services, job: int) -> None:
     assert others <= {"", "worker: Warm shutdown (MainProcess)"}
     about = [line for line in said if line["job"] == job]
     assert [(line["attempt"], line["message"].split(": ", 1)[1]) for line in about] == [
-        (1, "attempt 1 begins: belt.mp4 · products"),
+        (1, "attempt 1 begins: belt.mp4 · products@1"),
         (1, "handed back"),
-        (2, "attempt 2 begins: belt.mp4 · products"),
+        (2, "attempt 2 begins: belt.mp4 · products@1"),
         (2, "succeeded"),
     ]
     assert {line["device"] for line in about} == {"cpu"}

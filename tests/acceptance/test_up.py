@@ -168,7 +168,7 @@ def test_ctrl_c_leaves_nothing_running_and_the_next_up_resumes(home: Path, clip:
         made.assert_nothing_left()
         assert not (home / "broker.sock").exists()
         assert "Stopped. 1 to resume at the next `nightshelf up`:" in said(made)
-        assert f"  job {job['id']}  track  belt.mp4 · products\n" in said(made)
+        assert f"  job {job['id']}  track  belt.mp4 · products@1\n" in said(made)
         assert made.job(job["id"]).state is State.QUEUED
         assert made.outcomes(job["id"]) == ["handed back"]
 

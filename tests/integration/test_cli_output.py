@@ -272,7 +272,14 @@ def test_classes_that_are_no_names_of_classes_are_refused(
 
 def test_models_are_listed_and_shown(run: Run, model: str) -> None:
     [listed] = json.loads(run("models", "list", "--json"))
-    assert listed == json.loads(run("models", "show", "fruit", "--json"))
+    shown = json.loads(run("models", "show", "fruit", "--json"))
+    [change] = shown.pop("stages")
+    assert listed == shown
+    assert (change["stage"], change["changed_by"]) == ("production", f"job {listed['job_id']}")
     assert (listed["name"], listed["sha256"], listed["classes"]) == ("fruit", model, list(CLASSES))
     assert "0 apple, 1 banana, 2 grape" in run("models", "show", "fruit")
-    assert run("models", "list").splitlines()[1].split()[:2] == ["fruit", "yolov8n"]
+    assert run("models", "list").splitlines()[1].split()[:3] == [
+        "fruit@1",
+        "production",
+        "yolov8n",
+    ]

@@ -127,9 +127,9 @@ def test_classes_are_matched_by_name_whatever_their_ids(
     assert other.model_dump(exclude=differs) == as_they_are.model_dump(exclude=differs)
 
 
-def test_what_was_seen_is_kept_in_pixels_of_the_image(data: Path, home: Path) -> None:
+def test_objects_and_boxes_are_kept_in_pixels_of_the_image(data: Path, home: Path) -> None:
     result = run(data, home)
-    seen = pl.read_parquet(home / "attempt-1" / "seen.parquet")
+    seen = pl.read_parquet(home / "attempt-1" / "objects.parquet")
     truth, boxes = seen.filter("truth"), seen.filter(~pl.col("truth"))
     assert len(truth) == result.instances
     assert truth["confidence"].null_count() == len(truth)
@@ -147,7 +147,24 @@ def test_what_was_seen_is_kept_in_pixels_of_the_image(data: Path, home: Path) ->
     expected = [value * size for value, size in zip(box, (columns, rows) * 2, strict=True)]
     first = truth.filter(pl.col("image") == str(path)).select("x1", "y1", "x2", "y2").row(0)
     assert first == pytest.approx(expected, abs=0.6)
-    assert [path.name for path in (home / "attempt-1").iterdir()] == ["seen.parquet"]
+
+
+def test_average_precision_of_the_outcomes_is_the_one_that_was_measured(
+    data: Path, home: Path
+) -> None:
+    from ultralytics.utils.metrics import ap_per_class
+
+    result = run(data, home)
+    rows = pl.read_parquet(home / "attempt-1" / "objects.parquet")
+    boxes, objects = rows.filter(~pl.col("truth")), rows.filter("truth")
+    ids = {name: number for number, name in enumerate(objects["class"].unique())}
+    found = ap_per_class(
+        (boxes["outcome"] == "correct").to_numpy()[:, None],
+        boxes["confidence"].to_numpy(),
+        boxes["class"].replace_strict(ids, default=-1).to_numpy(),
+        objects["class"].replace_strict(ids).to_numpy(),
+    )
+    assert found[5][:, 0].mean() == pytest.approx(result.map50, abs=1e-6)
 
 
 def test_a_split_that_is_not_there_is_refused(data: Path, home: Path) -> None:

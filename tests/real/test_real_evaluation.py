@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
@@ -103,3 +104,26 @@ def test_the_fine_tuned_model_has_its_golden_numbers(shared: Path, tmp_path: Pat
         "orange": 0.751,
     }
     assert (found.images, found.instances) == (60, 117)
+    assert found.best_confidence == pytest.approx(0.429, abs=1e-3)
+    counts = (found.true_positives, found.false_positives, found.false_negatives)
+    assert counts == (109, 18, 8)
+    # By tidecv, as in `test_tide.py`.
+    assert 100 * found.false_positives_cost == pytest.approx(3.8519545453, abs=1e-4)
+    assert 100 * found.false_negatives_cost == pytest.approx(0.7241370592, abs=1e-4)
+    missed = {(one.class_name, one.size): (one.missed, one.instances) for one in found.misses}
+    assert missed["banana", "large"] == (3, 40)
+    assert missed["orange", "medium"] == (1, 2)
+
+
+def test_a_confidence_of_the_wanted_precision_is_found_by_hand(
+    shared: Path, tmp_path: Path
+) -> None:
+    found = run(shared, "fruit-yolov8n.pt", tmp_path / "home", 416)
+    rows = pl.read_parquet(tmp_path / "home" / "attempt-1" / "objects.parquet")
+    boxes = rows.filter(~pl.col("truth"))
+    for step in (20, 43, 70):
+        counted = boxes.filter(pl.col("confidence") >= step / 100)
+        by_class = counted.group_by("class").agg((pl.col("outcome") == "correct").mean())
+        mean = by_class["outcome"].mean()
+        # The curves have straight lines between the boxes.
+        assert found.sweep[0].precision[step] == pytest.approx(mean, abs=0.01)

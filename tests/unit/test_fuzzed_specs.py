@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from db.errors import UsageError
-from db.specs import DetectSpec, RegisterSpec, Segment, Spec, TrackSpec, spec_adapter
+from db.specs import (
+    CheckSpec,
+    CompareSpec,
+    DetectSpec,
+    EvaluateSpec,
+    PredictSpec,
+    RegisterSpec,
+    Segment,
+    Spec,
+    TrackSpec,
+    TrainSpec,
+    spec_adapter,
+)
 from producer.enqueue import validated
 from worker.wire import Advanced, Broke, Done, Halted, Run, Stop, from_runner, to_runner
 
@@ -27,6 +39,11 @@ bounded = settings(
 TRACK = TrackSpec(
     video="/footage/aisle 4.mp4", video_sha256="a" * 64, model="coco", model_sha256="b" * 64
 )
+DATASET: dict[str, Any] = {
+    "name": "shop",
+    "data": "/shop/data.yaml",
+    "dataset_sha256": "d" * 64,
+}
 SPECS: list[Spec] = [
     TRACK,
     DetectSpec(
@@ -35,6 +52,26 @@ SPECS: list[Spec] = [
         **TRACK.model_dump(include=set(DetectSpec.model_fields) - {"kind"}),
     ),
     RegisterSpec(name="coco", weights="/w.pt", weights_sha256="c" * 64),
+    CheckSpec(name="shop", data="/shop/data.yaml", dataset_sha256="d" * 64),
+    EvaluateSpec(model="coco@1", model_sha256="b" * 64, **DATASET),
+    CompareSpec(
+        models=("coco@1", "shop@2"),
+        model_sha256s=("b" * 64, "e" * 64),
+        class_map={"apple": "Apple"},
+        **DATASET,
+    ),
+    PredictSpec(
+        sources=("/stills",), images_sha256="f" * 64, model="coco@1", model_sha256="b" * 64
+    ),
+    TrainSpec(
+        name="shop",
+        base="coco@1",
+        base_sha256="b" * 64,
+        dataset="shop",
+        data="/shop/data.yaml",
+        dataset_sha256="d" * 64,
+        settings={"lr0": 0.001},
+    ),
 ]
 MESSAGES: list[BaseModel] = [
     Run(

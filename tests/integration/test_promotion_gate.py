@@ -1,0 +1,197 @@
+"""Promotion by a comparison, and the lineage of models; on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, insert
+
+import producer
+from db import jobs
+from db.comparison_tables import ComparisonModelRow, ComparisonRow
+from db.dataset_results import known_dataset
+from db.errors import ModelError, UsageError
+from db.job_records import Job
+from db.layout import model_address
+from db.settings import Settings
+from db.specs import CheckSpec, RegisterSpec, Spec
+from db.training_tables import TrainingRow
+from tests.recorded import checkpoint, claimed, finished, sha256
+
+_MEASURED = {
+    "precision": 0.9,
+    "recall": 0.9,
+    "f1": 0.9,
+    "map50": 0.9,
+    "map50_95": 0.7,
+    "best_confidence": 0.4,
+    "counted_at": 0.4,
+    "true_positives": 9,
+    "false_positives": 1,
+    "false_negatives": 1,
+    "counted_precision": 0.9,
+    "counted_recall": 0.9,
+    "counted_f1": 0.9,
+    "size_bytes": 1,
+    "parameters": 1,
+    "gflops": 1.0,
+    "preprocess_ms": 1.0,
+    "inference_ms": 1.0,
+    "postprocess_ms": 1.0,
+    "left_out": [],
+}
+
+
+@pytest.fixture
+def fruit(configured: Settings, database: Engine) -> Engine:
+    """Three versions of `fruit`, the first of them in production."""
+    for content in "abc":
+        spec = RegisterSpec(
+            name="fruit", weights=f"/w/{content}.pt", weights_sha256=sha256(content)
+        )
+        finished(database, spec, checkpoint("apple"))
+        kept = configured.home / model_address(sha256(content))
+        kept.parent.mkdir(parents=True)
+        kept.write_text(content)
+    return database
+
+
+def ended(database: Engine, number: int) -> Job:
+    """A job that succeeded, and wrote nothing."""
+    asked: Spec = CheckSpec(name="x", data="/x.yaml", dataset_sha256=sha256(str(number)))
+    with database.begin() as tx:
+        lease = claimed(tx, asked)
+        jobs.finish(tx, lease)
+    return lease.job
+
+
+def compared(database: Engine, *versions: int, low: float, high: float) -> int:
+    """A comparison of versions of `fruit` with the first of them; returns its job."""
+    ids = {one.version: one.id for one in producer.models()}
+    job = ended(database, 1)
+    with database.begin() as tx:
+        dataset = known_dataset(tx, sha256("data"), "shop", "/shop/data.yaml")
+        values: dict[str, Any] = {
+            "split": "val",
+            "imgsz": 640,
+            "batch": 16,
+            "conf": 0.001,
+            "iou": 0.7,
+            "max_det": 300,
+            "match_iou": 0.5,
+            "device": "cpu",
+            "images": 54,
+            "instances": 100,
+            "classes": ["apple"],
+        }
+        tx.execute(insert(ComparisonRow).values(job_id=job.id, dataset_id=dataset, **values))
+        for position, version in enumerate(versions):
+            differences: dict[str, float] = {}
+            if position:
+                for metric in ("map50", "map50_95"):
+                    differences |= {
+                        f"{metric}_difference": (low + high) / 2,
+                        f"{metric}_low": low,
+                        f"{metric}_high": high,
+                    }
+            row = {"job_id": job.id, "position": position, "model_id": ids[version]}
+            tx.execute(insert(ComparisonModelRow).values(**row, **_MEASURED, **differences))
+    return job.id
+
+
+def in_production() -> list[str]:
+    return [one.reference for one in producer.models() if one.stage == "production"]
+
+
+def test_what_was_shown_to_be_better_is_promoted_and_the_comparison_is_its_reason(
+    fruit: Engine,
+) -> None:
+    job = compared(fruit, 1, 2, low=0.012, high=0.056)
+    promoted = producer.promote_if_better(job, by="ada@shop")
+    assert promoted.reference == "fruit@2"
+    assert in_production() == ["fruit@2"]
+    change = producer.stage_changes("fruit@2")[-1]
+    assert (change.job_id, change.changed_by) == (job, "ada@shop")
+    assert change.why == (
+        f"map50_95 +0.034, 95 % interval [+0.012, +0.056], compared with fruit@1 in job {job}"
+    )
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.01, 0.08), (0.0, 0.05), (-0.2, -0.1)])
+def test_what_was_not_shown_to_be_better_is_refused(fruit: Engine, low: float, high: float) -> None:
+    job = compared(fruit, 1, 2, low=low, high=high)
+    with pytest.raises(UsageError, match=r"fruit@2 was not shown to be better: map50 .* nothing"):
+        producer.promote_if_better(job, metric="map50")
+    assert in_production() == ["fruit@1"]
+
+
+def test_a_comparison_with_what_is_no_longer_in_production_promotes_nothing(fruit: Engine) -> None:
+    job = compared(fruit, 1, 2, low=0.01, high=0.05)
+    producer.promote("fruit@3", why="in a hurry")
+    with pytest.raises(UsageError, match="was changed while it was compared"):
+        producer.promote_if_better(job)
+    assert in_production() == ["fruit@3"]
+    assert producer.promote_if_better(job, base_in_production=False).reference == "fruit@2"
+
+
+def test_only_a_comparison_of_two_decides(fruit: Engine) -> None:
+    with pytest.raises(UsageError, match="compared no two models"):
+        producer.promote_if_better(ended(fruit, 2).id)
+    three = compared(fruit, 1, 2, 3, low=0.01, high=0.05)
+    with pytest.raises(UsageError, match="compared no two models"):
+        producer.promote_if_better(three)
+
+
+def trained(database: Engine, version: int, base: int | None) -> None:
+    """Say that a version was trained from another, or from scratch."""
+    ids = {one.version: one.id for one in producer.models()}
+    job = ended(database, 10 + version)
+    with database.begin() as tx:
+        tx.execute(
+            insert(TrainingRow).values(
+                job_id=job.id,
+                model_id=ids[version],
+                base_model_id=base and ids[base],
+                base=f"fruit@{base}" if base else "yolov8s.yaml",
+                dataset_id=known_dataset(tx, sha256("data"), "shop", "/shop/data.yaml"),
+                args={"lr0": 0.01},
+                versions={"ultralytics": "8.4"},
+                device="cpu",
+                batch=16,
+                epochs=30,
+                epochs_run=20,
+                best_epoch=12,
+                stopped_early=True,
+                seconds=60.0,
+            )
+        )
+
+
+def test_a_lineage_goes_back_to_what_was_added(fruit: Engine) -> None:
+    trained(fruit, 3, base=2)
+    trained(fruit, 2, base=1)
+    found = producer.lineage("fruit@3")
+    assert [one.model.reference for one in found] == ["fruit@3", "fruit@2", "fruit@1"]
+    newest, _, oldest = found
+    assert newest.made is not None
+    assert (newest.made.base, newest.made.dataset, newest.made.best_epoch) == (
+        "fruit@2",
+        "shop",
+        12,
+    )
+    assert (newest.made.args, newest.made.versions) == ({"lr0": 0.01}, {"ultralytics": "8.4"})
+    assert oldest.made is None, "it was added from a file"
+
+
+def test_a_lineage_ends_at_a_training_from_scratch(fruit: Engine) -> None:
+    trained(fruit, 2, base=None)
+    [one] = producer.lineage("fruit@2")
+    assert one.made is not None
+    assert one.made.base == "yolov8s.yaml"
+
+
+@pytest.mark.usefixtures("fruit")
+def test_an_unknown_model_has_no_lineage() -> None:
+    with pytest.raises(ModelError, match="there is no model fruit@7"):
+        producer.lineage("fruit@7")
