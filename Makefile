@@ -41,8 +41,9 @@ demo: install
 test: install
 	$(PYTEST) -m 'not slow'
 
+# They mostly wait (for leases, timeouts, restarts): two at a time, those of a file together.
 test-slow: install
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --numprocesses 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check
@@ -55,6 +56,7 @@ bench: install
 	$(BIN)/python -m bench.scene_counts
 	$(BIN)/python -m bench.queue_load
 	$(BIN)/python -m bench.many_workers
+	$(BIN)/python -m bench.training_overhead
 
 docs: install
 	$(BIN)/python docs/generate_settings.py
