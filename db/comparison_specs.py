@@ -6,29 +6,20 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from db.spec import AbsolutePath, QueueClass, Sha256, Spec
+from db.model_specs import MeasuringSpec
+from db.spec import Sha256
 
 _MATCH_IOUS = tuple(step / 100 for step in range(50, 100, 5))
 
 
-class CompareSpec(Spec):
+class CompareSpec(MeasuringSpec):
     """Measure models on the same images of a data set; the first is the base of all differences."""
 
-    queue_class: ClassVar[QueueClass] = QueueClass.GPU
     addresses: ClassVar[frozenset[str]] = frozenset({"models", "data", "name"})
 
     kind: Literal["compare"] = "compare"
     models: tuple[str, ...] = Field(min_length=2, description="what people call them")
     model_sha256s: tuple[Sha256, ...] = Field(min_length=2)
-    name: str = Field(min_length=1, description="what people call the data set")
-    data: AbsolutePath = Field(description="the data set's YAML file")
-    dataset_sha256: Sha256
-    split: Literal["train", "val", "test"] = "val"
-    imgsz: int = Field(640, ge=32, le=4096, multiple_of=32, description="inference size, pixels")
-    batch: int = Field(16, ge=1, description="images at once; changes how they are padded")
-    conf: float = Field(0.001, gt=0, lt=1, description="detections below this do not count")
-    iou: float = Field(0.7, gt=0, le=1, description="IoU above which NMS drops the weaker box")
-    max_det: int = Field(300, ge=1, description="the most boxes that an image may have")
     class_map: dict[str, str] = Field(
         default_factory=dict,
         description="a class of a model, and what the data set calls it",
@@ -37,7 +28,6 @@ class CompareSpec(Spec):
         None, gt=0, lt=1, description="count boxes from this on; each model's best F1 if None"
     )
     match_iou: float = Field(0.5, description="count boxes as right from this IoU on")
-    device: str | None = Field(None, description="`cpu`, `cuda:0`; the worker's own if None")
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:

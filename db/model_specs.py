@@ -26,15 +26,11 @@ class RegisterSpec(Spec):
         return f"{shown(self.weights)} as {self.name}"
 
 
-class EvaluateSpec(Spec):
-    """Measure a model on a split of a data set; the arguments are Ultralytics' own."""
+class MeasuringSpec(Spec):
+    """On what models are measured, and how; the arguments are Ultralytics' own."""
 
     queue_class: ClassVar[QueueClass] = QueueClass.GPU
-    addresses: ClassVar[frozenset[str]] = frozenset({"model", "data", "name"})
 
-    kind: Literal["evaluate"] = "evaluate"
-    model: str = Field(description="the name under which the model was registered")
-    model_sha256: Sha256
     name: str = Field(min_length=1, description="what people call the data set")
     data: AbsolutePath = Field(description="the data set's YAML file")
     dataset_sha256: Sha256
@@ -45,6 +41,16 @@ class EvaluateSpec(Spec):
     iou: float = Field(0.7, gt=0, le=1, description="IoU above which NMS drops the weaker box")
     max_det: int = Field(300, ge=1, description="the most boxes that an image may have")
     device: str | None = Field(None, description="`cpu`, `cuda:0`; the worker's own if None")
+
+
+class EvaluateSpec(MeasuringSpec):
+    """Measure a model on a split of a data set."""
+
+    addresses: ClassVar[frozenset[str]] = frozenset({"model", "data", "name"})
+
+    kind: Literal["evaluate"] = "evaluate"
+    model: str = Field(description="the name under which the model was registered")
+    model_sha256: Sha256
 
     @property
     def label(self) -> str:

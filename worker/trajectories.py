@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import polars as pl
 
+from worker.row_file import RowFile
 from worker.track_statistics import Observation
 
 _SCHEMA = pl.Schema(
@@ -32,7 +31,7 @@ _SCHEMA = pl.Schema(
 _ROWS_AT_ONCE = 50_000
 
 
-class TrajectoryWriter:
+class TrajectoryWriter(RowFile):
     """Writes the trajectories of one job to `path`, which appears when the `with` ends well.
 
     Columns: `track`, `frame` (from 0), `time_s`, `x1`, `y1`, `x2`, `y2` in pixels of the source
@@ -40,35 +39,12 @@ class TrajectoryWriter:
     """
 
     def __init__(self, path: Path, class_names: Mapping[int, str]) -> None:
-        self._path = path
+        super().__init__(path, _SCHEMA)
         self._class_names = class_names
-        self._parts = path.with_name(f".{path.name}.parts")
-        self._written = 0
-        self._rows: list[tuple[Any, ...]] = []
 
-    def __enter__(self) -> Self:
-        self._parts.mkdir()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self._write_part()
-                # Polars cannot append to a Parquet file, but it streams many into one.
-                joined = self._parts / "joined"
-                pl.scan_parquet(self._parts / "*.parquet").sink_parquet(joined)
-                joined.replace(self._path)
-        finally:
-            shutil.rmtree(self._parts, ignore_errors=True)
-
-    def add(self, observations: Iterable[Observation]) -> None:
+    def record(self, observations: Iterable[Observation]) -> None:
         """Add observations that come after all those added before."""
-        self._rows.extend(
+        self.add(
             (
                 one.track,
                 one.frame,
@@ -79,14 +55,6 @@ class TrajectoryWriter:
             )
             for one in observations
         )
-        if len(self._rows) >= _ROWS_AT_ONCE:
-            self._write_part()
-
-    def _write_part(self) -> None:
-        table = pl.DataFrame(self._rows, schema=_SCHEMA, orient="row")
-        table.write_parquet(self._parts / f"{self._written:06}.parquet")
-        self._written += 1
-        self._rows.clear()
 
 
 def read_frames(path: Path) -> Iterator[tuple[int, list[dict[str, Any]]]]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import Any
-
 import matplotlib
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from worker.figures import INCH_PX, new_figure, png
 
 matplotlib.use("agg")
 
-_INCH_PX = 100
 _COLOURS = {"train": "#4c78a8", "val": "#f58518", "test": "#54a24b"}
 # More classes than this have names too small to read: the most and the least frequent are shown.
 _CLASSES = 60
@@ -35,7 +32,7 @@ def class_distribution(counts: pl.DataFrame) -> bytes:
     if len(names) > _CLASSES:
         names = names[: _CLASSES // 2] + names[-_CLASSES // 2 :]
     splits = counts["split"].unique(maintain_order=True).to_list()
-    figure, axes = _figure(12, 1.8 + 0.32 * len(names))
+    figure, axes = new_figure(12, 1.8 + 0.32 * len(names))
     places, thickness = np.arange(len(names)), 0.8 / max(1, len(splits))
     for number, split in enumerate(splits):
         by_class = dict(
@@ -56,7 +53,7 @@ def class_distribution(counts: pl.DataFrame) -> bytes:
     axes.set_title("How often each class is seen")
     axes.legend(title="split")
     axes.margins(x=0.08)
-    return _png(figure)
+    return png(figure)
 
 
 def box_sizes(objects: pl.DataFrame) -> bytes:
@@ -66,7 +63,7 @@ def box_sizes(objects: pl.DataFrame) -> bytes:
         objects: columns `width` and `height`, in parts of the picture.
     """
     width, height = (objects[name].to_numpy() * 100 for name in ("width", "height"))
-    figure = Figure(figsize=(12, 5), dpi=_INCH_PX, layout="constrained")
+    figure = Figure(figsize=(12, 5), dpi=INCH_PX, layout="constrained")
     left, right = figure.subplots(1, 2)
     bins = np.linspace(0, 100, _BINS + 1)
     mesh = left.hist2d(width, height, bins=(bins, bins), cmin=1, cmap="viridis")[3]
@@ -79,7 +76,7 @@ def box_sizes(objects: pl.DataFrame) -> bytes:
     right.set(xscale="log", xlabel="area, % of the picture", ylabel="boxes")
     right.set_title("Areas of the boxes")
     right.legend()
-    return _png(figure)
+    return png(figure)
 
 
 def aspect_ratios(objects: pl.DataFrame) -> bytes:
@@ -91,7 +88,7 @@ def aspect_ratios(objects: pl.DataFrame) -> bytes:
     ratio = objects.select(
         pl.col("width") * pl.col("image_width") / (pl.col("height") * pl.col("image_height"))
     ).to_series()
-    figure, axes = _figure(12, 4)
+    figure, axes = new_figure(12, 4)
     edges = np.logspace(-1, 1, _BINS + 1)
     axes.hist(np.clip(ratio.to_numpy(), edges[0], edges[-1]), bins=edges.tolist(), color="#4c78a8")
     axes.set_xscale("log")
@@ -100,7 +97,7 @@ def aspect_ratios(objects: pl.DataFrame) -> bytes:
     axes.set_xticks([], minor=True)
     axes.set(xlabel="width : height, in pixels", ylabel="boxes")
     axes.set_title("Shapes of the boxes")
-    return _png(figure)
+    return png(figure)
 
 
 def centres(objects: pl.DataFrame) -> bytes:
@@ -109,7 +106,7 @@ def centres(objects: pl.DataFrame) -> bytes:
     Args:
         objects: columns `x` and `y`, of the centre, in parts of the picture.
     """
-    figure, axes = _figure(8, 7)
+    figure, axes = new_figure(8, 7)
     bins = np.linspace(0, 100, _BINS // 2 + 1)
     x, y = (objects[name].to_numpy() * 100 for name in ("x", "y"))
     mesh = axes.hist2d(x, y, bins=(bins, bins), cmap="magma")[3]
@@ -118,17 +115,4 @@ def centres(objects: pl.DataFrame) -> bytes:
     axes.set(xlabel="x, % of the width", ylabel="y, % of the height")
     axes.set_title("Where the boxes' centres lie")
     figure.colorbar(mesh, ax=axes, label="boxes")
-    return _png(figure)
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=_INCH_PX, layout="constrained")
-    return figure, figure.subplots()
-
-
-def _png(figure: Figure) -> bytes:
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-    written: Any = BytesIO()
-    figure.savefig(written, format="png")
-    return bytes(written.getvalue())
+    return png(figure)

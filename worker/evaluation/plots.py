@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from io import BytesIO
-from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from db.error_kinds import BoxSize, ErrorKind
@@ -17,12 +14,12 @@ from db.evaluation_results import ConfusionFacts, ErrorFacts, MissFacts
 from db.one_line import printable
 from worker.evaluation.panels import COLOURS
 from worker.evaluation.sweep import Sweep
+from worker.figures import INCH_PX, new_figure, png
 
 matplotlib.use("agg")
 # A class may have any name: `$` is no formula.
 matplotlib.rcParams["text.parse_math"] = False
 
-_INCH_PX = 100
 # More classes than these cannot be told apart by the colours of their lines, or be read in a grid.
 _LINES, _CELLS = 10, 30
 _LETTERS = 30
@@ -31,7 +28,7 @@ _BACKGROUND = "background"
 
 def curves(sweep: Sweep, names: Mapping[int, str]) -> bytes:
     """Precision, recall and F1 against confidence: the mean, and the classes if they are few."""
-    figure = Figure(figsize=(12, 4.2), dpi=_INCH_PX, layout="constrained")
+    figure = Figure(figsize=(12, 4.2), dpi=INCH_PX, layout="constrained")
     best = sweep.best_confidence
     for axes, (title, values) in zip(
         figure.subplots(1, 3, sharey=True),
@@ -50,7 +47,7 @@ def curves(sweep: Sweep, names: Mapping[int, str]) -> bytes:
         axes.tick_params(labelleft=True)
         axes.grid(alpha=0.3)
     figure.axes[-1].legend(fontsize=9, loc="lower left")
-    return _png(figure)
+    return png(figure)
 
 
 def confusion(cells: Sequence[ConfusionFacts], classes: Sequence[str], confidence: float) -> bytes:
@@ -70,7 +67,7 @@ def confusion(cells: Sequence[ConfusionFacts], classes: Sequence[str], confidenc
             counts[place[row], place[column]] += cell.count
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     side = 2.6 + 0.62 * len(shown)
-    figure, axes = _figure(min(12, side + 2.4), min(11, side))
+    figure, axes = new_figure(min(12, side + 2.4), min(11, side))
     mesh = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (y, x), count in np.ndenumerate(counts):
         if count:
@@ -82,7 +79,7 @@ def confusion(cells: Sequence[ConfusionFacts], classes: Sequence[str], confidenc
     axes.set(xlabel="seen as", ylabel="what is there")
     axes.set_title(f"What is taken for what, from confidence {confidence:.2f} on")
     figure.colorbar(mesh, ax=axes, label="share of the row", shrink=0.8)
-    return _png(figure)
+    return png(figure)
 
 
 def _most_confused(cells: Sequence[ConfusionFacts], classes: Sequence[str]) -> list[str]:
@@ -97,7 +94,7 @@ def _most_confused(cells: Sequence[ConfusionFacts], classes: Sequence[str]) -> l
 
 def errors(models: Mapping[str, Sequence[ErrorFacts]]) -> bytes:
     """Of each kind of error, how often it is made and what it costs; a bar for each model."""
-    figure = Figure(figsize=(12, 1.4 + len(ErrorKind) * (0.2 + 0.22 * len(models))), dpi=_INCH_PX)
+    figure = Figure(figsize=(12, 1.4 + len(ErrorKind) * (0.2 + 0.22 * len(models))), dpi=INCH_PX)
     figure.set_layout_engine("constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     places, thickness = np.arange(len(ErrorKind)), 0.8 / len(models)
@@ -121,7 +118,7 @@ def errors(models: Mapping[str, Sequence[ErrorFacts]]) -> bytes:
         axes.margins(x=0.12)
     if len(models) > 1:
         right.legend(title="model")
-    return _png(figure)
+    return png(figure)
 
 
 def misses(found: Sequence[MissFacts], classes: Sequence[str]) -> bytes:
@@ -132,7 +129,7 @@ def misses(found: Sequence[MissFacts], classes: Sequence[str]) -> bytes:
             sizes = groups.setdefault(name, {})
             instances, missed = sizes.get(one.size, (0, 0))
             sizes[one.size] = (instances + one.instances, missed + one.missed)
-    figure, axes = _figure(12, 4.2)
+    figure, axes = new_figure(12, 4.2)
     order = [name for name in ("all", *classes) if name in groups]
     thickness = 0.8 / len(order)
     for number, name in enumerate(order):
@@ -150,7 +147,7 @@ def misses(found: Sequence[MissFacts], classes: Sequence[str]) -> bytes:
     axes.margins(y=0.15)
     axes.set_ylim(bottom=0)
     axes.legend(title="class")
-    return _png(figure)
+    return png(figure)
 
 
 def intervals(differences: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> bytes:
@@ -160,7 +157,7 @@ def intervals(differences: Mapping[str, Mapping[str, tuple[float, float, float]]
         differences: of each metric, and each model: the difference, and the ends of the interval.
     """
     models = list(next(iter(differences.values())))
-    figure = Figure(figsize=(12, 1.9 + 0.5 * len(models)), dpi=_INCH_PX, layout="constrained")
+    figure = Figure(figsize=(12, 1.9 + 0.5 * len(models)), dpi=INCH_PX, layout="constrained")
     for axes, (metric, found) in zip(
         np.atleast_1d(figure.subplots(1, len(differences), sharey=True)),
         differences.items(),
@@ -179,23 +176,10 @@ def intervals(differences: Mapping[str, Mapping[str, tuple[float, float, float]]
         axes.margins(x=0.15)
         axes.set_xlabel("difference to the base, in points of 100")
         axes.set_title(f"{metric}: difference and 95 % interval")
-    return _png(figure)
+    return png(figure)
 
 
 def _label(name: str) -> str:
     """A name as there is room for it."""
     shown = printable(name)
     return shown if len(shown) <= _LETTERS else f"{shown[: _LETTERS - 1]}…"
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=_INCH_PX, layout="constrained")
-    return figure, figure.subplots()
-
-
-def _png(figure: Figure) -> bytes:
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-    written: Any = BytesIO()
-    figure.savefig(written, format="png")
-    return bytes(written.getvalue())

@@ -28,7 +28,7 @@ from worker.detection.detector import Detector, Seen
 from worker.prediction.asked import images_asked_for
 from worker.prediction.coco import write_coco
 from worker.prediction.pictures import Picture, read_pictures
-from worker.prediction.row_file import RowFile
+from worker.row_file import RowFile
 
 _CSV = "detections.csv"
 _COCO = "coco.json"

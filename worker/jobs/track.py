@@ -116,10 +116,10 @@ def _track(
             if spec.classes is not None:
                 detections = detections.where(np.isin(detections.class_id, wanted))
             offered += len(detections)
-            trajectories.add(tracker.update(detections))
+            trajectories.record(tracker.update(detections))
             context.advance(detections.frame + 1, total, "frames", "tracking")
         last, tracks = tracker.finish()
-        trajectories.add(last)
+        trajectories.record(last)
     return tracks, offered
 
 
