@@ -287,10 +287,11 @@ class Attendance:
             return Broke(error=f"the job made no progress for {config.stall_timeout_s:g} s")
         if moment - self._weighed_at > _WEIGH_EVERY_S:
             self._weighed_at = moment
-            if (used := self.runner.memory_mb) > config.runner_memory_mb:
+            most = config.runner_memory_mb
+            if self.runner.memory_mb > most and (used := self.runner.unshared_memory_mb) > most:
                 return Broke(
                     error=f"the runner used {used:.0f} MiB of memory, more than the limit of "
-                    f"{config.runner_memory_mb} MiB (NIGHTSHELF_RUNNER_MEMORY_MB)"
+                    f"{most} MiB (NIGHTSHELF_RUNNER_MEMORY_MB)"
                 )
         return None
 

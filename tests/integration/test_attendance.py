@@ -37,7 +37,7 @@ class DoubleRunner:
         self.heard: list[ToRunner] = []
         self.killed = False
         self.jobs_run = 0
-        self.memory_mb = 100.0
+        self.memory_mb = self.unshared_memory_mb = 100.0
 
     @property
     def told_to_stop(self) -> bool:
@@ -155,7 +155,7 @@ def test_a_job_that_outruns_a_clock_is_killed(
 
 def test_a_runner_that_outgrows_its_memory_is_killed(database: Engine, lease: Lease) -> None:
     runner = DoubleRunner(deafness)
-    runner.memory_mb = 600.0
+    runner.memory_mb = runner.unshared_memory_mb = 600.0
     end = attend(database, lease, runner, runner_memory_mb=512).wait()
     assert isinstance(end, Broke)
     assert "used 600 MiB of memory, more than the limit of 512 MiB" in end.error

@@ -421,7 +421,6 @@ def test_a_data_set_of_which_something_would_be_left_out_is_refused(
 @pytest.fixture
 def in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process of its own trains, as it does for each of several devices: but on the CPU."""
-    pytest.importorskip("cloudpickle")
     from ultralytics.utils.dist import generate_ddp_file
 
     def command(trainer: Any) -> tuple[list[str], str]:
@@ -473,31 +472,3 @@ def test_a_training_in_processes_of_its_own_is_followed_by_what_they_write(
         assert inspect(folder / "weights" / "best.pt").class_names == ("apple", "banana", "orange")
         assert attempt.told[-1].unit == "batches"
     assert set(psutil.Process().children(recursive=True)) <= others, "nothing is left running"
-
-
-def test_a_training_asks_no_host_for_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    import requests
-    from ultralytics import YOLO
-    from ultralytics.utils import WEIGHTS_DIR
-    from ultralytics.utils.checks import check_font
-
-    from worker.training.offline import stay_offline
-
-    def ask(*arguments: Any, **options: Any) -> None:
-        pytest.fail(f"a host was asked: {arguments}")
-
-    for method in ("head", "get"):
-        monkeypatch.setattr(requests, method, ask)
-    stay_offline()
-    for font in ("Arial.ttf", "Arial.Unicode.ttf"):
-        assert Path(str(check_font(font))).is_file()
-    # What the check of mixed precision does on a GPU: it takes such an error for "go on".
-    with pytest.raises(ConnectionError, match="a training downloads nothing"):
-        YOLO(WEIGHTS_DIR / "yolo26n.pt")
-
-
-@pytest.mark.slow
-def test_all_classes_can_be_taken_for_one(noise: Path, home: Path) -> None:
-    asked = spec(noise, epochs=1, settings={"single_cls": True})
-    result = train.run(asked, Attempt(home).context)
-    assert result.class_names == ("item",)

@@ -20,6 +20,7 @@ from db.evaluation_results import ClassMetricFacts
 from worker.evaluation.arena import Arena
 from worker.evaluation.seen import Seen
 from worker.evaluation.sweep import Sweep
+from worker.offline import stay_offline
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,7 @@ def validate(
     Raises:
         DatasetError: there is no object of a class that the model knows: nothing can be measured.
     """
+    stay_offline()
     names = dict(model.names)
     validator = _Recording(
         {

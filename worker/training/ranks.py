@@ -6,13 +6,12 @@ import ctypes
 import signal
 import subprocess
 import time
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import psutil
 from ultralytics.utils.dist import ddp_cleanup, generate_ddp_command
 
-from db.errors import NightshelfError, PermanentError, UsageError
+from db.errors import NightshelfError, PermanentError
 from db.processes import bound_to_me
 from worker.context import Context
 from worker.training.events import JOURNAL, Journal
@@ -41,8 +40,6 @@ def train_on_several(trainer: Trainer, following: Following, context: Context) -
         NightshelfError: one of them failed.
         Stopped: the job was told to stop.
     """
-    if find_spec("cloudpickle") is None:  # Ultralytics would install it
-        raise UsageError("training on several devices needs a package: pip install cloudpickle")
     command, script = generate_ddp_command(trainer)
     journal = Journal(trainer.save_dir / JOURNAL)
     process = subprocess.Popen(bound_to_me(command, signal.SIGKILL), stdin=subprocess.DEVNULL)

@@ -14,9 +14,9 @@ from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 from ultralytics.utils import DEFAULT_CFG, LOCAL_RANK, RANK
 
 from db.training_results import EpochFacts
+from worker.offline import stay_offline
 from worker.training.events import JOURNAL, Advanced, EpochDone, Event, Failed, Journal
 from worker.training.failures import Diverged, OutOfMemory, is_out_of_memory
-from worker.training.offline import stay_offline
 from worker.training.ranks import die_with_parent
 
 _Trainer: Any = DetectionTrainer  # it has no types

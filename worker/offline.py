@@ -1,4 +1,4 @@
-"""Ultralytics' training kept off the network, whatever it would like to have from there."""
+"""Ultralytics kept off the network, whatever it would like to have from there."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def stay_offline() -> None:
 
 
 def _refuse(url: str, *arguments: Any, **options: Any) -> NoReturn:
-    raise ConnectionError(f"a training downloads nothing: {url}")
+    raise ConnectionError(f"nothing is downloaded here: {url}")
