@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest
+# Two at a time, those of a file together: tests mostly wait (for leases, timeouts, restarts).
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: help install demo test test-slow lint bench docs clean
 
@@ -41,9 +42,8 @@ demo: install
 test: install
 	$(PYTEST) -m 'not slow'
 
-# They mostly wait (for leases, timeouts, restarts): two at a time, those of a file together.
 test-slow: install
-	$(PYTEST) -m slow --numprocesses 2 --dist loadfile
+	$(PYTEST) -m slow
 
 lint: install
 	$(BIN)/ruff check

@@ -53,7 +53,7 @@ class Training:
 def train(
     data: str | Path,
     base: str | Path,
-    name: str,
+    name: str | None = None,
     *,
     epochs: int | None = None,
     imgsz: int | None = None,
@@ -74,7 +74,8 @@ def train(
         data: the data set's YAML file.
         base: a registered model (`fruit`, `fruit@3`), a checkpoint, which is registered first if it
             is not yet, or `yolov8s.yaml` and the like to train from scratch.
-        name: of which the new model becomes the next version.
+        name: of which the new model becomes the next version; that of the base, where it is a
+            registered model, if None.
         epochs, imgsz, batch, patience, seed, device: as for Ultralytics' `train`, with its
             defaults; `batch` may be `auto`.
         settings: further ones of its arguments: `lr0=0.001`.
@@ -92,6 +93,7 @@ def train(
     """
     path = regular_file(Path(data).expanduser())
     files = find_dataset(path)
+    name = name or _name_of(str(base))
     given = {
         "epochs": epochs,
         "imgsz": imgsz,
@@ -120,6 +122,12 @@ def train(
         )
     spec = spec.model_copy(update={"dataset_sha256": digest})
     return _enqueue(spec, found.to_register, priority, force)
+
+
+def _name_of(base: str) -> str:
+    if base.endswith((".pt", ".yaml", ".yml")) or "/" in base:
+        raise UsageError(f"say what the new model is to be called, as {base} is no model: --name")
+    return base.partition("@")[0]
 
 
 def _begun(found: Base, name: str, values: dict[str, Any]) -> TrainSpec:

@@ -29,8 +29,12 @@ def train(
         ),
     ],
     name: Annotated[
-        str, typer.Option(help="Of which the new model becomes the next version, a candidate.")
-    ],
+        str | None,
+        typer.Option(
+            help="Of which the new model becomes the next version, a candidate. Default: that of "
+            "the registered model that it begins with."
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Default: 100.")] = None,
     imgsz: Annotated[
         int | None, typer.Option(help="Image size in pixels, a multiple of 32. Default: 640.")

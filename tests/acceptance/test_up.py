@@ -105,7 +105,7 @@ def test_flower_lists_a_job_under_its_kind_its_number_and_a_label_to_read(
     up.until(lambda: in_flower(up).get(number, {}).get("state") == "SUCCESS", 30)
     shown = in_flower(up)[number]
     assert shown["name"] == "nightshelf.track"
-    assert shown["args"] == f"{number} aisle 4.mp4 · products"
+    assert shown["args"] == f"{number} aisle 4.mp4 · products@1"
 
 
 def test_flower_listens_on_loopback_alone_and_refuses_orders(up: Deployment) -> None:

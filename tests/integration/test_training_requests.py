@@ -64,6 +64,13 @@ def test_a_training_is_recorded_with_ultralytics_defaults(model: str, data: Path
     assert (spec_of(other.job.id).batch, spec_of(other.job.id).settings) == ("auto", {"lr0": 0.001})
 
 
+@pytest.mark.usefixtures("model")
+def test_a_model_that_is_trained_on_keeps_its_name_if_nothing_is_said(data: Path) -> None:
+    assert spec_of(producer.train(data, "products@1").job.id).name == "products"
+    with pytest.raises(UsageError, match=r"say what the new .* as yolov8n\.yaml is"):
+        producer.train(data, "yolov8n.yaml")
+
+
 @pytest.mark.usefixtures("configured")
 def test_an_architecture_needs_no_model(data: Path) -> None:
     spec = spec_of(producer.train(data, "yolov8s.yaml", "fruit").job.id)
