@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from db.specs import Priority, TrackerOptions
+from db.spec import Priority
+from db.tracking_specs import TrackerOptions
 from producer.commands.options import Classes, Device, Force, Imgsz, Iou, ModelOption, Wait, names
 
 
