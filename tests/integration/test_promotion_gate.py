@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, insert
+from typer.testing import CliRunner
 
 import producer
 from db import jobs
@@ -17,7 +21,9 @@ from db.layout import model_address
 from db.settings import Settings
 from db.specs import CheckSpec, RegisterSpec, Spec
 from db.training_tables import TrainingRow
-from tests.recorded import checkpoint, claimed, finished, sha256
+from producer.cli import app
+from tests.labelled import write_dataset
+from tests.recorded import WORKER, checkpoint, claimed, finished, sha256
 
 _MEASURED = {
     "precision": 0.9,
@@ -66,10 +72,12 @@ def ended(database: Engine, number: int) -> Job:
     return lease.job
 
 
-def compared(database: Engine, *versions: int, low: float, high: float) -> int:
+def compared(
+    database: Engine, *versions: int, low: float, high: float, done: Job | None = None
+) -> int:
     """A comparison of versions of `fruit` with the first of them; returns its job."""
     ids = {one.version: one.id for one in producer.models()}
-    job = ended(database, 1)
+    job = done or ended(database, 1)
     with database.begin() as tx:
         dataset = known_dataset(tx, sha256("data"), "shop", "/shop/data.yaml")
         values: dict[str, Any] = {
@@ -141,6 +149,57 @@ def test_only_a_comparison_of_two_decides(fruit: Engine) -> None:
     three = compared(fruit, 1, 2, 3, low=0.01, high=0.05)
     with pytest.raises(UsageError, match="compared no two models"):
         producer.promote_if_better(three)
+
+
+@pytest.fixture
+def run() -> Callable[..., str]:
+    """`nightshelf ARGUMENTS`, which must end with this code; gives all that it says."""
+
+    def _run(*arguments: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == code, (done.output, done.exception)
+        return done.output if done.exception is None else f"{done.output}{done.exception}"
+
+    return _run
+
+
+@pytest.mark.parametrize(("low", "better"), [(0.012, True), (-0.01, False)])
+def test_the_command_compares_first_and_promotes_what_is_better_alone(
+    fruit: Engine, tmp_path: Path, run: Callable[..., str], low: float, better: bool
+) -> None:
+    data = str(write_dataset(tmp_path / "shop"))
+    asked = producer.compare("fruit", ["fruit@2"], data, imgsz=320)
+    with fruit.begin() as tx:
+        lease = jobs.claim(tx, asked.job.id, WORKER, 60)
+        assert lease is not None
+        jobs.finish(tx, lease)
+    compared(fruit, 1, 2, low=low, high=0.05, done=asked.job)
+    gate = ("--if-better-than", "production", "--on", data, "--imgsz", "320")
+    said = run("models", "promote", "fruit@2", *gate, code=0 if better else 1)
+    if better:
+        assert "fruit@2 is in production: fruit means it from now on" in said
+    else:
+        assert "fruit@2 was not shown to be better" in said
+    assert in_production() == ["fruit@2" if better else "fruit@1"]
+    assert len([one for one in producer.jobs() if one.kind == "compare"]) == 1
+
+
+@pytest.mark.usefixtures("fruit")
+def test_the_commands_change_stages_and_show_who_did(run: Callable[..., str]) -> None:
+    assert "needs its reason" in run("models", "promote", "fruit@2", code=1)
+    half = ("models", "promote", "fruit@2", "--if-better-than", "production")
+    assert "--if-better-than needs --on DATA.yaml" in run(*half, code=1)
+    run("models", "promote", "fruit@2", "--why", "fewer misses at night")
+    assert "fruit@3 is retired" in run("models", "retire", "fruit@3", "--why", "no")
+    assert [line.split()[:2] for line in run("models", "list").splitlines()[1:]] == [
+        ["fruit@1", "retired"],
+        ["fruit@2", "production"],
+        ["fruit@3", "retired"],
+    ]
+    assert "fewer misses at night" in run("models", "show", "fruit")
+    [origin] = json.loads(run("models", "lineage", "fruit", "--json"))
+    assert (origin["model"]["reference"], origin["made"]) == ("fruit@2", None)
+    assert "/w/b.pt" in run("models", "lineage", "fruit")
 
 
 def trained(database: Engine, version: int, base: int | None) -> None:
