@@ -4,8 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 # Two at a time, those of a file together: tests mostly wait (for leases, timeouts, restarts).
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile \
-	--no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: help install demo test test-slow lint bench docs clean
 

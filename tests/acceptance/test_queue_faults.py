@@ -54,7 +54,8 @@ def test_a_job_recorded_while_the_broker_is_away_starts_when_it_is_back(
 def test_cancelling_stops_a_running_job_and_a_queued_one_never_starts(
     deployed: Deployment, clip: Path
 ) -> None:
-    running = deployed.enqueue(clip)
+    # Large enough to last for two commands on a machine that is busy.
+    running = deployed.enqueue(clip, "--imgsz", "1280")
     queued = deployed.enqueue(clip, "--stride", "2")
     deployed.until_under_way(running)
     assert "is cancelled" in deployed.cli("jobs", "cancel", str(queued))
