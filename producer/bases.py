@@ -21,7 +21,7 @@ from db.training_specs import Extension
 from db.training_tables import TrainingRow
 from producer.enqueue import database, validated
 from producer.inputs import regular_file
-from producer.registry import Model, models, usable_model
+from producer.registry import Model, known_content, usable_model
 
 _ARCHITECTURE = re.compile(r"yolov8[nsmlx](-p2|-p6)?\.yaml")
 
@@ -71,7 +71,7 @@ def _checkpoint(path: Path) -> Base:
         )
     weights = regular_file(path)
     sha256 = sha256_of(weights)
-    known = next((one for one in models() if one.sha256 == sha256), None)
+    known = known_content(sha256)
     if known is not None and storage(settings()).holds(known.address):
         return Base(called=known.reference, sha256=sha256)
     name = known.name if known else _name_of(weights)

@@ -31,6 +31,9 @@ from producer.evaluating import in_order, rows_of_job
 from producer.inputs import regular_file
 from producer.registry import usable_model
 
+Metric = Literal["map50", "map50_95"]
+"""Those whose differences have an interval."""
+
 
 @dataclass(frozen=True, slots=True)
 class ComparedModel:
@@ -49,7 +52,7 @@ class ComparedModel:
     classes: tuple[dict[str, Any], ...]
     errors: tuple[dict[str, Any], ...]
 
-    def better(self, by: Literal["map50", "map50_95"] = "map50_95") -> bool:
+    def better(self, by: Metric = "map50_95") -> bool:
         """Whether it is better than the base: the interval of the difference is above zero."""
         low = self.metrics[f"{by}_low"]
         return low is not None and low > 0
@@ -183,7 +186,7 @@ def comparison(job_id: int) -> Comparison:
         row = tx.execute(query).mappings().first()
         if row is None:
             raise UsageError(f"job {job_id} compared no models: `nightshelf jobs show {job_id}`")
-        models = _models(tx, job_id)
+        models = compared_models(tx, job_id)
     columns = set(compared.keys()) - {"job_id", "dataset_id"}
     return Comparison(
         job_id=job_id,
@@ -195,7 +198,8 @@ def comparison(job_id: int) -> Comparison:
     )
 
 
-def _models(tx: Connection, job_id: int) -> tuple[ComparedModel, ...]:
+def compared_models(tx: Connection, job_id: int) -> tuple[ComparedModel, ...]:
+    """The models that a job compared, the base first; none if it compared none."""
     known = {
         one.id: one
         for one in tx.execute(select(ModelRow.id, ModelRow.name, ModelRow.version, ModelRow.sha256))

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import getpass
 import socket
-from typing import Literal
-
-from sqlalchemy import select
 
 from db import model_stages
-from db.comparison_tables import ComparisonModelRow
 from db.dialect import reading
 from db.errors import UsageError
 from db.model_stages import Decision, StageChange
+from producer.comparing import Metric, compared_models
 from producer.enqueue import database
-from producer.registry import Model, model, read_models, usable_model
-
-Metric = Literal["map50", "map50_95"]
+from producer.registry import Model, model, usable_model
 
 
 def promote(reference: str, *, why: str, by: str | None = None) -> Model:
@@ -65,29 +60,24 @@ def promote_if_better(
         ModelError: the model's file is gone.
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
-    compared = ComparisonModelRow.__table__.c
-    query = select(
-        compared.model_id,
-        compared[f"{metric}_difference"].label("difference"),
-        compared[f"{metric}_low"].label("low"),
-        compared[f"{metric}_high"].label("high"),
-    )
     with reading(database()) as tx:
-        rows = tx.execute(query.where(compared.job_id == job_id).order_by(compared.position)).all()
-        known = {one.id: one for one in read_models(tx)}
-    if len(rows) != 2:
+        compared = compared_models(tx, job_id)
+    if len(compared) != 2:
         raise UsageError(f"job {job_id} compared no two models: `nightshelf jobs show {job_id}`")
-    base, chosen, found = known[rows[0].model_id], known[rows[1].model_id], rows[1]
-    measured = (
-        f"{metric} {found.difference:+.3f}, 95 % interval [{found.low:+.3f}, {found.high:+.3f}], "
-        f"compared with {base.reference} in job {job_id}"
+    base, other = compared
+    difference, low, high = (
+        other.metrics[f"{metric}_{part}"] for part in ("difference", "low", "high")
     )
-    if found.low <= 0:
+    measured = (
+        f"{metric} {difference:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}], "
+        f"compared with {base.model} in job {job_id}"
+    )
+    if not other.better(metric):
         raise UsageError(
-            f"{chosen.reference} was not shown to be better: {measured}; nothing was promoted"
+            f"{other.model} was not shown to be better: {measured}; nothing was promoted"
         )
-    usable_model(chosen.reference)
-    in_use = base.id if base_in_production else None
+    chosen = usable_model(other.model)
+    in_use = model(base.model).id if base_in_production else None
     with database().begin() as tx:
         decision = Decision(by or whoami(), measured, job_id)
         model_stages.promote(tx, chosen.id, decision, instead_of=in_use)

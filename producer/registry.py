@@ -61,7 +61,7 @@ def add_model(weights: str | Path, name: str) -> Enqueued:
     """
     path = regular_file(Path(weights).expanduser())
     spec = validated(RegisterSpec, name=name, weights=str(path), weights_sha256=sha256_of(path))
-    known = next((one for one in models() if one.sha256 == spec.weights_sha256), None)
+    known = known_content(spec.weights_sha256)
     if known is not None:
         refuse_other_name(known.name, known.version, spec.name)
     # Somebody waits at the keyboard, and it takes seconds: before the videos of the night.
@@ -88,6 +88,11 @@ def model(reference: str) -> Model:
         ModelError: there is none; the message lists near names, or the versions that there are.
     """
     return chosen(models(), reference)
+
+
+def known_content(sha256: str) -> Model | None:
+    """The model that is registered with this content, if one is."""
+    return next((one for one in models() if one.sha256 == sha256), None)
 
 
 def chosen(known: Sequence[Model], reference: str) -> Model:

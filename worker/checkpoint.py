@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,15 @@ def verify(path: Path, sha256: str) -> None:
             f"{path} has changed since it was registered (sha256 {found[:12]}…, not "
             f"{sha256[:12]}…); add the original again"
         )
+
+
+def keep(copy: Path, target: Path) -> None:
+    """Move a file to the place of a registered model, whole and on the disk."""
+    with copy.open("rb") as file:
+        os.fsync(file.fileno())
+    copy.chmod(0o444)  # nothing writes to it again: its name is its content
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copy.replace(target)
 
 
 def load(path: Path) -> DetectionModel:

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from producer.commands.evaluate import Split
-from producer.commands.options import AsJson, Batch, Device, Force, Imgsz, Iou, MaxDet, Wait
+from producer.commands.options import (
+    AsJson,
+    Batch,
+    Device,
+    Floor,
+    Force,
+    Imgsz,
+    Iou,
+    MaxDet,
+    OnSplit,
+    Split,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from producer.comparing import Comparison
@@ -37,12 +48,10 @@ def compare(
     base: Annotated[str, typer.Argument(help="The model to compare with: NAME or NAME@VERSION.")],
     models: Annotated[list[str], typer.Argument(help="The models that are compared with it.")],
     data: Annotated[str, typer.Option(help="The data set's YAML file.")],
-    split: Annotated[Split, typer.Option(help="On which of its images.")] = Split.VAL,
+    split: OnSplit = Split.VAL,
     imgsz: Imgsz = 640,
     batch: Batch = 16,
-    conf: Annotated[
-        float, typer.Option(help="Detections below this confidence do not count.")
-    ] = 0.001,
+    conf: Floor = 0.001,
     iou: Iou = 0.7,
     max_det: MaxDet = 300,
     class_map: Annotated[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,24 +12,19 @@ from producer.commands.options import (
     Batch,
     DataArgument,
     Device,
+    Floor,
     Force,
     Imgsz,
     Iou,
     MaxDet,
     ModelArgument,
+    OnSplit,
+    Split,
     Wait,
 )
 
 if TYPE_CHECKING:
     from producer.evaluating import Evaluation
-
-
-class Split(StrEnum):
-    """The splits of a data set."""
-
-    TRAIN = "train"
-    VAL = "val"
-    TEST = "test"
 
 
 _OVERALL = (
@@ -49,12 +43,10 @@ _SPEED = ("preprocess_ms", "inference_ms", "postprocess_ms")
 def evaluate(
     model: ModelArgument,
     data: DataArgument,
-    split: Annotated[Split, typer.Option(help="On which of its images.")] = Split.VAL,
+    split: OnSplit = Split.VAL,
     imgsz: Imgsz = 640,
     batch: Batch = 16,
-    conf: Annotated[
-        float, typer.Option(help="Detections below this confidence do not count.")
-    ] = 0.001,
+    conf: Floor = 0.001,
     iou: Iou = 0.7,
     max_det: MaxDet = 300,
     device: Device = None,

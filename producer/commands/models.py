@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from db.states import Stage
-from producer.commands.evaluate import Split
+from producer.commands.options import Split
 
 if TYPE_CHECKING:
     from producer.registry import Model
@@ -48,14 +48,14 @@ def add(
     """
     from producer import console
     from producer.commands.waiting import wait_and_exit
-    from producer.registry import add_model, models
+    from producer.registry import add_model, known_content
 
     enqueued = add_model(weights, name)
     if enqueued.broker_away:
         console.print_broker_away(enqueued.broker_away)
     wait_and_exit([enqueued.job.id], quiet=as_json or not enqueued.new)
-    content = enqueued.job.spec["weights_sha256"]
-    registered = next(one for one in models() if one.sha256 == content)
+    registered = known_content(enqueued.job.spec["weights_sha256"])
+    assert registered is not None, "the job that registers it has succeeded"
     if as_json:
         console.print_json(model_dict(registered))
         return

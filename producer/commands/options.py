@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+
+class Split(StrEnum):
+    """The splits of a data set."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
 
 ModelArgument = Annotated[
     str, typer.Argument(help="A registered model: NAME, or NAME@VERSION.", metavar="MODEL")
@@ -13,6 +23,8 @@ ModelOption = Annotated[
     str, typer.Option(help="A registered model: NAME, or NAME@VERSION.", metavar="MODEL")
 ]
 DataArgument = Annotated[str, typer.Argument(help="The data set's YAML file.", metavar="DATA")]
+OnSplit = Annotated[Split, typer.Option(help="On which of its images.")]
+Floor = Annotated[float, typer.Option(help="Detections below this confidence do not count.")]
 Imgsz = Annotated[int, typer.Option(help="Inference size in pixels, a multiple of 32.")]
 Batch = Annotated[int, typer.Option(help="Images at once; changes how they are padded.")]
 Iou = Annotated[float, typer.Option(help="IoU above which NMS drops the weaker of two boxes.")]

@@ -135,13 +135,13 @@ def test_images_of_one_shape_are_looked_at_together_where_the_device_gains_by_it
     asked = spec(stills, annotate=False)
     weights = home / model_address(asked.model_sha256)
     # The detector of the last job is kept: this is the one that the job below uses.
-    detector: Any = predict._detector(weights, "cpu", asked.conf, asked.iou, 320, asked.max_det)
+    detector: Any = predict.kept_detector(weights, "cpu", asked.conf, asked.iou, 320, asked.max_det)
     sizes: list[int] = []
     alone = detector.detect
     detector.batch_size = 3
     detector.detect = lambda images: sizes.append(len(images)) or alone(images)
     _, folder = run(home, asked)
-    predict._detector.cache_clear()
+    predict.kept_detector.cache_clear()
     assert max(sizes) == 3
     assert sum(sizes) == len(READABLE)
     for name in READABLE:

@@ -136,7 +136,7 @@ def test_other_tracker_options_cost_no_inference(
     def refuse(*_: Any) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(look, "_detector", refuse)
+    monkeypatch.setattr(look, "kept_detector", refuse)
     again = real.track(
         "shelf-bottles.mp4",
         "shelf-again",

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -19,8 +18,8 @@ from db.specs import DetectSpec, Segment, TrackSpec
 from worker.checkpoint import verify
 from worker.context import Context
 from worker.detection.detections import Detections
-from worker.detection.detector import Detector
 from worker.detection.joined import JoinedDetections
+from worker.detection.kept import kept_detector
 from worker.detection.key import DetectionKey
 from worker.detection.store import DetectionStore, StoredDetections
 from worker.inputs import allowed_file
@@ -101,7 +100,7 @@ class Look:
         """
         context.advance(0, None, "frames", "loading the model")
         key = self.key
-        detector = _detector(
+        detector = kept_detector(
             self.weights, self.device, key.conf_floor, key.iou, key.imgsz, key.max_det
         )
         names = tuple(detector.class_names[number] for number in sorted(detector.class_names))
@@ -159,16 +158,6 @@ def _refuse_if_changed(video: Path, sha256: str, context: Context) -> None:
             f"{printable(str(video))} has changed since it was enqueued (sha256 {found[:12]}, not "
             f"{sha256[:12]}): enqueue it again"
         )
-
-
-@lru_cache(maxsize=1)
-def _detector(
-    weights: Path, device: str, conf: float, iou: float, imgsz: int, max_det: int
-) -> Detector:
-    """The detector of the last job, kept for the next: loading one takes seconds."""
-    from worker.detection.ultralytics_yolo import UltralyticsYolo  # torch: seconds, and GBs
-
-    return UltralyticsYolo(weights, device, conf, iou, imgsz, max_det)
 
 
 def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:

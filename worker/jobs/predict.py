@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from db.specs import PredictSpec
 from worker.checkpoint import verify
 from worker.context import Context
 from worker.detection.detector import Detector, Seen
+from worker.detection.kept import kept_detector
 from worker.prediction.asked import images_asked_for
 from worker.prediction.coco import write_coco
 from worker.prediction.pictures import Picture, read_pictures
@@ -78,7 +78,7 @@ def run(spec: PredictSpec, context: Context) -> PredictResult:
     device = spec.device or context.device
     # What is not asked for must not take the place of what is.
     max_det = spec.max_det if spec.classes is None else _NO_LIMIT
-    detector = _detector(weights, device, spec.conf, spec.iou, spec.imgsz, max_det)
+    detector = kept_detector(weights, device, spec.conf, spec.iou, spec.imgsz, max_det)
     images = images_asked_for(spec, context)
     began = time.monotonic()
     counts = _look(spec, context, images, detector)
@@ -204,13 +204,3 @@ def _draw(folder: Path, picture: Picture, seen: Seen, names: dict[int, str]) -> 
 
     assert picture.image is not None
     write_drawn(folder / drawn_name(picture.name), picture.image, seen, names)
-
-
-@lru_cache(maxsize=1)
-def _detector(
-    weights: Path, device: str, conf: float, iou: float, imgsz: int, max_det: int
-) -> Detector:
-    """The detector of the last job, kept for the next: loading one takes seconds."""
-    from worker.detection.ultralytics_yolo import UltralyticsYolo  # torch: seconds, and GBs
-
-    return UltralyticsYolo(weights, device, conf, iou, imgsz, max_det)

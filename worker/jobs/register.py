@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from db.files import sha256_of
 from db.layout import model_address
 from db.model_results import RegisterResult
 from db.specs import RegisterSpec
-from worker.checkpoint import inspect
+from worker.checkpoint import inspect, keep
 from worker.context import Context
 from worker.inputs import allowed_file
 
@@ -42,7 +41,7 @@ def run(spec: RegisterSpec, context: Context) -> RegisterResult:
         # The copy is about to be removed: whoever reads this knows the file by its own name.
         raise ModelError(str(error).replace(str(copy), str(source))) from error
     context.advance(2, 3, "steps", "keeping")
-    _keep(copy, context.home / model_address(spec.weights_sha256))
+    keep(copy, context.home / model_address(spec.weights_sha256))
     context.advance(3, 3, "steps", "keeping")
     return RegisterResult(
         task=checkpoint.task,
@@ -51,12 +50,3 @@ def run(spec: RegisterSpec, context: Context) -> RegisterResult:
         parameters=checkpoint.parameters,
         size_bytes=checkpoint.size_bytes,
     )
-
-
-def _keep(copy: Path, target: Path) -> None:
-    """Move the copy to its place, whole and on the disk."""
-    with copy.open("rb") as file:
-        os.fsync(file.fileno())
-    copy.chmod(0o444)  # nothing writes to it again: its name is its content
-    target.parent.mkdir(parents=True, exist_ok=True)
-    copy.replace(target)

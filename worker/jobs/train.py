@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from importlib.metadata import version
@@ -16,7 +15,7 @@ from db.layout import model_address
 from db.specs import TrainSpec
 from db.training_results import LAST, TrainResult
 from db.training_specs import BATCH_ON_CPU
-from worker.checkpoint import inspect
+from worker.checkpoint import inspect, keep
 from worker.context import Context
 from worker.datasets.asked import dataset_asked_for
 from worker.evaluation.arena import lay_out
@@ -64,7 +63,9 @@ def run(spec: TrainSpec, context: Context) -> TrainResult:
     shutil.rmtree(arena_folder)
     (context.folder / BEGIN).unlink(missing_ok=True)
     checkpoint = inspect(context.folder / _BEST)
-    _keep(context.folder / _BEST, context.home / model_address(checkpoint.sha256))
+    copy = context.folder / "weights.pt"
+    shutil.copyfile(context.folder / _BEST, copy)
+    keep(copy, context.home / model_address(checkpoint.sha256))
     return TrainResult(
         task=checkpoint.task,
         architecture=checkpoint.architecture,
@@ -113,17 +114,6 @@ def _gather(trained: Trained, folder: Path) -> None:
         if path.is_file() and path.name != JOURNAL:
             path.replace(folder / path.name)
     shutil.rmtree(trained.folder)
-
-
-def _keep(weights: Path, target: Path) -> None:
-    """Copy the weights to the place of a registered model, whole and on the disk."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    copy = target.with_name(f".{target.name}-{os.getpid()}")
-    shutil.copyfile(weights, copy)
-    with copy.open("rb") as file:
-        os.fsync(file.fileno())
-    copy.chmod(0o444)  # nothing writes to it again: its name is its content
-    copy.replace(target)
 
 
 def _versions() -> dict[str, str]:
