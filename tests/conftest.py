@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,16 @@ from tests import servers
 
 _numbers = itertools.count(1)
 _TEMPLATE = "nightshelf_template"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Ultralytics reads its surroundings when it is imported, which collecting tests may do.
+
+    Whoever runs the tests has settings of their own, which are neither read nor changed.
+    """
+    settings = tempfile.TemporaryDirectory(prefix="nightshelf-ultralytics-")
+    config.add_cleanup(settings.cleanup)
+    os.environ["YOLO_CONFIG_DIR"] = settings.name
 
 
 @pytest.fixture(scope="session")

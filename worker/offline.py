@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,13 +21,27 @@ def stay_offline() -> None:
 
     On a CUDA device, Ultralytics checks mixed precision with a model of its own that it downloads;
     where it cannot, it trusts in mixed precision and goes on.
+
+    Raises:
+        OSError: the fonts cannot be written beside its settings.
     """
     downloads.safe_download = _refuse  # type: ignore[assignment]
     ours = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     for name in _FONTS:
         font = USER_CONFIG_DIR / name
         if not font.exists():
-            font.symlink_to(ours)
+            _place(ours, font)
+
+
+def _place(ours: Path, font: Path) -> None:
+    """A copy, since the folder outlives the environment that a link would lead into.
+
+    It appears at once and whole: other runners look for it at the same moment.
+    """
+    with tempfile.TemporaryDirectory(dir=font.parent) as folder:
+        copy = Path(folder) / font.name
+        shutil.copyfile(ours, copy)
+        os.replace(copy, font)
 
 
 def _refuse(url: str, *arguments: Any, **options: Any) -> NoReturn:

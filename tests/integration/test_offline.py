@@ -46,6 +46,16 @@ def nobody_to_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         yield
 
 
+def test_a_font_of_an_environment_that_is_gone_is_replaced(tmp_path: Path) -> None:
+    from worker.offline import stay_offline
+
+    font = tmp_path / "fonts" / "Arial.ttf"
+    font.symlink_to(tmp_path / "gone" / "DejaVuSans.ttf")
+    stay_offline()
+    assert font.is_file()
+    assert not font.is_symlink()
+
+
 def test_an_evaluation_asks_nobody(tmp_path: Path) -> None:
     shoot = Shoot("val", first_seed=90_000, belts=1, shelves=0, frames=2)
     data = write_dataset(tmp_path / "set", (shoot,))
