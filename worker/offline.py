@@ -8,11 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
-import matplotlib
 from ultralytics.utils import USER_CONFIG_DIR, downloads
 
+from worker.drawing import FONT
+
 # It looks for these, and asks a host for what it does not find: `YOLO_OFFLINE` does not keep it
-# from that. Matplotlib's own serves as well.
+# from that. Ours serves as well.
 _FONTS = ("Arial.ttf", "Arial.Unicode.ttf")
 
 
@@ -26,21 +27,20 @@ def stay_offline() -> None:
         OSError: the fonts cannot be written beside its settings.
     """
     downloads.safe_download = _refuse  # type: ignore[assignment]
-    ours = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     for name in _FONTS:
         font = USER_CONFIG_DIR / name
         if not font.exists():
-            _place(ours, font)
+            _place(font)
 
 
-def _place(ours: Path, font: Path) -> None:
+def _place(font: Path) -> None:
     """A copy, since the folder outlives the environment that a link would lead into.
 
     It appears at once and whole: other runners look for it at the same moment.
     """
     with tempfile.TemporaryDirectory(dir=font.parent) as folder:
         copy = Path(folder) / font.name
-        shutil.copyfile(ours, copy)
+        shutil.copyfile(FONT, copy)
         os.replace(copy, font)
 
 

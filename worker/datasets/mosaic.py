@@ -8,8 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 import polars as pl
-import supervision as sv
 from numpy.typing import NDArray
+
+from worker.drawing import draw_boxes
 
 _SIDE = 300
 _COLUMNS = 4
@@ -46,8 +47,6 @@ def draw(paths: Sequence[str], objects: pl.DataFrame) -> bytes:
         paths: of the images.
         objects: rows of an examination; those of other images are passed over.
     """
-    boxes = sv.BoxAnnotator(thickness=2)
-    labels = sv.LabelAnnotator(text_scale=0.4, text_padding=3)
     tiles = []
     for path in paths:
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
@@ -59,12 +58,8 @@ def draw(paths: Sequence[str], objects: pl.DataFrame) -> bytes:
         half = found.select("width", "height").to_numpy() / 2
         size = np.array([image.shape[1], image.shape[0]]) * scale
         xyxy = np.hstack([(centre - half) * size, (centre + half) * size]).reshape(-1, 4)
-        detections = sv.Detections(
-            xyxy.astype(np.float32), class_id=found["class_id"].to_numpy().astype(int)
-        )
-        boxes.annotate(tile, detections)
-        labels.annotate(tile, detections, labels=found["class"].to_list())
-        tiles.append(tile)
+        colours = found["class_id"].to_numpy().astype(np.int32)
+        tiles.append(draw_boxes(tile, xyxy.astype(np.float32), colours, found["class"].to_list()))
     return _sheet(tiles)
 
 

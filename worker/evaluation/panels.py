@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-import matplotlib
 import numpy as np
 import supervision as sv
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from ultralytics.utils.patches import imread
 
 from db.error_kinds import ErrorKind
-from worker.annotation import text_colour
+from worker.drawing import font_of, text_colour
 
 WIDTH: Final = 1200
 OBJECT: Final = "object"
@@ -78,13 +76,13 @@ def side_by_side(path: Path, panels: Sequence[Panel], heading: str) -> bytes:
         "RGB", (WIDTH, top + rows * (title + size[1] + _GAP) + bottom), color="#ffffff"
     )
     draw = ImageDraw.Draw(sheet)
-    draw.text((_GAP, _HEADING_PX // 2), heading, fill="#222222", font=_font(_HEADING_PX))
+    draw.text((_GAP, _HEADING_PX // 2), heading, fill="#222222", font=font_of(_HEADING_PX))
     for number, panel in enumerate(panels):
         row, column = divmod(number, columns)
         left, upper = _GAP + column * (width + _GAP), top + row * (title + size[1] + _GAP)
         for place, text in enumerate(panel.title):
             cut = _cut(draw, text, width)
-            draw.text((left, upper + place * line), cut, fill="#222222", font=_font(_TITLE_PX))
+            draw.text((left, upper + place * line), cut, fill="#222222", font=font_of(_TITLE_PX))
         sheet.paste(_drawn(small, panel.marks, scale), (left, upper + title))
     _legend(draw, sheet.height - bottom + 6, (mark.outcome for one in panels for mark in one.marks))
     written = BytesIO()
@@ -100,9 +98,9 @@ def _drawn(image: Image.Image, marks: Sequence[Mark], scale: float) -> Image.Ima
         x1, y1, x2, y2 = (value * scale for value in mark.xyxy)
         if x2 > x1 and y2 > y1:
             draw.rectangle((x1, y1, x2, y2), outline=COLOURS[mark.outcome], width=3)
-    covered = sum(draw.textlength(mark.text, font=_font(_LABEL_PX)) for mark in marks) * _LABEL_PX
+    covered = sum(draw.textlength(mark.text, font=font_of(_LABEL_PX)) for mark in marks) * _LABEL_PX
     crowded = covered > _LABELLED_SHARE * image.width * image.height
-    font = _font(_SMALL_LABEL_PX if crowded else _LABEL_PX)
+    font = font_of(_SMALL_LABEL_PX if crowded else _LABEL_PX)
     taken: list[tuple[float, float, float, float]] = []
     for mark in marks:
         if crowded and mark.outcome == _CORRECT:
@@ -138,21 +136,14 @@ def _legend(draw: ImageDraw.ImageDraw, top: int, outcomes: Iterable[str]) -> Non
     for outcome, colour in COLOURS.items():
         if outcome in there:
             draw.rectangle((left, top + 2, left + 14, top + 16), fill=colour)
-            draw.text((left + 20, top), outcome, fill="#222222", font=_font(_LABEL_PX))
-            left += 40 + draw.textlength(outcome, font=_font(_LABEL_PX))
+            draw.text((left + 20, top), outcome, fill="#222222", font=font_of(_LABEL_PX))
+            left += 40 + draw.textlength(outcome, font=font_of(_LABEL_PX))
 
 
 def _cut(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
     """The beginning of a title, as much as there is room for."""
-    if draw.textlength(text, font=_font(_TITLE_PX)) <= width:
+    if draw.textlength(text, font=font_of(_TITLE_PX)) <= width:
         return text
-    while text and draw.textlength(f"{text}…", font=_font(_TITLE_PX)) > width:
+    while text and draw.textlength(f"{text}…", font=font_of(_TITLE_PX)) > width:
         text = text[:-1]
     return f"{text}…"
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """The font that comes with matplotlib: it has more than ASCII."""
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), size)

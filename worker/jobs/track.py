@@ -131,11 +131,10 @@ def _annotate(
     classes: dict[int, str],
 ) -> None:
     """Draw the tracks on the frames that were looked at."""
-    from worker.annotation import Annotator
+    from worker.drawing import draw_boxes
     from worker.video_writer import VideoWriter
 
     facts = stored.contents.video
-    annotator = Annotator(facts.width, facts.height)
     rows = read_frames(context.folder / _TRAJECTORIES)
     upcoming = next(rows, None)
     with (
@@ -148,12 +147,14 @@ def _annotate(
         for frame in frames:
             if upcoming is not None and upcoming[0] == frame.index:
                 seen = upcoming[1]
-                annotator.draw(
+                draw_boxes(
                     frame.image,
                     np.array([[row[k] for k in ("x1", "y1", "x2", "y2")] for row in seen], "f4"),
                     np.array([row["track"] for row in seen], "i4"),
-                    [classes[row["track"]] for row in seen],
-                    np.array([row["confidence"] for row in seen], "f4"),
+                    [
+                        f"#{row['track']} {classes[row['track']]} {row['confidence']:.2f}"
+                        for row in seen
+                    ],
                 )
                 upcoming = next(rows, None)
             writer.write(frame.image, frame.time_s)

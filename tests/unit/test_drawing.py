@@ -5,19 +5,18 @@ import pytest
 import supervision as sv
 from numpy.typing import NDArray
 
-from worker.annotation import PALETTE, Annotator, text_colour
+from worker.drawing import PALETTE, draw_boxes, text_colour
 
 # A track whose label is white on dark: its text can be counted on a grey picture.
 _DARK_TRACK = next(n for n, c in enumerate(PALETTE.colors) if text_colour(c) == sv.Color.WHITE)
 
 
 def _draw(width: int, height: int, box: tuple[float, ...], track: int) -> NDArray[np.uint8]:
-    return Annotator(width, height).draw(
+    return draw_boxes(
         np.full((height, width, 3), 128, np.uint8),
         np.array([box], np.float32),
         np.array([track], np.int32),
-        ["watermelon"],
-        np.array([0.87], np.float32),
+        [f"#{track} watermelon 0.87"],
     )
 
 
@@ -76,8 +75,21 @@ def test_lines_and_text_grow_with_the_picture() -> None:
 
 def test_a_frame_without_tracks_is_left_as_it_is() -> None:
     image = np.full((360, 640, 3), 128, np.uint8)
-    nothing = np.zeros(0, np.float32)
 
-    Annotator(640, 360).draw(image, np.zeros((0, 4), np.float32), nothing.astype(int), [], nothing)
+    draw_boxes(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int32), [])
 
     assert (image == 128).all()
+
+
+def test_names_of_other_alphabets_are_written_as_they_are() -> None:
+    blank = np.full((360, 640, 3), 128, np.uint8)
+    box, track = np.array([[200, 150, 300, 250]], np.float32), np.array([_DARK_TRACK], np.int32)
+    drawn = [draw_boxes(blank.copy(), box, track, [text]) for text in ("Äpfel", "?pfel", "Żpfel")]
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+
+
+def test_a_label_larger_than_the_picture_is_cut_off() -> None:
+    image = np.full((10, 20, 3), 128, np.uint8)
+    box = np.array([[2, 2, 8, 8]], np.float32)
+    assert draw_boxes(image, box, np.array([0], np.int32), ["watermelon"]).shape == (10, 20, 3)
