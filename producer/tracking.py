@@ -75,6 +75,8 @@ def track(
     if precision is not None and conf != "auto":
         raise UsageError(f"a precision chooses the confidence: give it with `auto`, not {conf}")
     registered = usable_model(model)
+    if conf == "auto":
+        conf = operating_confidence(registered, imgsz=imgsz, precision=precision)
     found = find_videos(videos, on_left_out)
     # A mistake in a value is told before gigabytes are read for their content.
     spec = validated(
@@ -83,7 +85,7 @@ def track(
         video_sha256="0" * 64,
         model=registered.reference,
         model_sha256=registered.sha256,
-        conf=operating_confidence(registered, precision=precision) if conf == "auto" else conf,
+        conf=conf,
         iou=iou,
         imgsz=imgsz,
         classes=known_classes(classes, registered),

@@ -33,9 +33,11 @@ def video(tmp_path: Path) -> Path:
     return path
 
 
-def evaluated(database: Engine, measured: Measured, model: int, best: float) -> None:
+def evaluated(
+    database: Engine, measured: Measured, model: int, best: float, imgsz: int = 640
+) -> None:
     """An evaluation: precision is 0.5 below a confidence of 0.6, and 0.8 from there on."""
-    job_id = measured.evaluation(model, 0, best_confidence=best)
+    job_id = measured.evaluation(model, 0, best_confidence=best, imgsz=imgsz)
     sweep = EvaluationSweepRow
     with database.begin() as tx:
         tx.execute(
@@ -58,6 +60,16 @@ def test_auto_is_the_confidence_of_the_highest_f1_in_the_newest_evaluation_of_th
     evaluated(database, measured, 1, best=0.77)
     assert asked_conf(video, "fruit") == 0.43
     assert asked_conf(video, "coco@1") == 0.77
+
+
+def test_auto_prefers_an_evaluation_at_the_size_that_is_tracked_at(
+    database: Engine, measured: Measured, video: Path
+) -> None:
+    evaluated(database, measured, 0, best=0.31, imgsz=640)
+    evaluated(database, measured, 0, best=0.43, imgsz=416)
+    assert asked_conf(video, "fruit") == 0.31
+    [asked] = producer.track([video], "fruit", conf="auto", imgsz=416)
+    assert asked.job.spec["conf"] == 0.43
 
 
 def test_a_precision_takes_the_lowest_confidence_that_reaches_it(
