@@ -103,7 +103,10 @@ class Settings(BaseSettings):
         10.0, ge=0, description="Wait before the second attempt; doubled before each further one."
     )
     deadline_s: float = Field(
-        12 * 3600.0, gt=0, description="An attempt that runs longer is stopped: a night's length."
+        12 * 3600.0,
+        gt=0,
+        description="An attempt that runs longer is stopped: a night's length. Of a training, each "
+        "epoch may take that long.",
     )
     stall_timeout_s: float = Field(
         300.0,

@@ -186,6 +186,8 @@ class Attendance:
         if end := self._accompany(Transfer(keeping.move), "keeping", under_way=True):
             return end
         self.persist(lambda tx: keeping.write(tx, self._config.lease_s))
+        # What is kept is not done again: the deadline is against an attempt that comes to nothing.
+        self._deadline = time.monotonic() + self._config.deadline_s
         return self._accompany(Transfer(keeping.clear), "removing", under_way=True)
 
     def _accompany(

@@ -11,20 +11,22 @@ from typing import cast
 import pytest
 from sqlalchemy import Engine, text, update
 
-from db import job_records, jobs
+from db import job_creation, job_records, jobs
 from db.dialect import now
 from db.errors import LeaseLost
 from db.job_records import Job
 from db.jobs import Claimant, Lease
+from db.layout import attempt_address
 from db.results import RegisterResult
 from db.settings import Settings
 from db.specs import RegisterSpec
 from db.states import State
 from db.storage import HomeFolder, Moving, Storage, silent, storage
 from db.tables import JobRow
+from tests.recorded import claimed, epoch_facts, register_model, train_spec
 from worker.attendance import Attendance, Cancelled, HandedBack
 from worker.runner_process import RunnerProcess
-from worker.wire import Advanced, Broke, Done, FromRunner, Halted, Run, Stop, ToRunner
+from worker.wire import Advanced, Broke, Done, EpochEnded, FromRunner, Halted, Run, Stop, ToRunner
 
 Says = Callable[["DoubleRunner"], FromRunner | None]
 
@@ -72,7 +74,7 @@ def deafness(runner: DoubleRunner) -> FromRunner:
 def lease(database: Engine) -> Lease:
     spec = RegisterSpec(name="a", weights="/w.pt", weights_sha256="a" * 64)
     with database.begin() as tx:
-        job, _ = jobs.create(tx, spec, max_attempts=3)
+        job, _ = job_creation.create(tx, spec, max_attempts=3)
         lease = jobs.claim(tx, job.id, Claimant("w", "h", "cpu"), 60)
     assert lease
     return lease
@@ -84,10 +86,11 @@ def attend(
     runner: DoubleRunner,
     stopping: threading.Event | None = None,
     kept: Storage | None = None,
+    home: Path = Path("/nowhere"),
     **settings: float,
 ) -> Attendance:
     quick = {"lease_s": 2.0, "heartbeat_s": 0.1, "progress_s": 0.05, **settings}
-    config = Settings(home=Path("/nowhere"), **quick)  # type: ignore[arg-type]
+    config = Settings(home=home, **quick)  # type: ignore[arg-type]
     return Attendance(
         database,
         config,
@@ -151,6 +154,26 @@ def test_a_job_that_outruns_a_clock_is_killed(
     assert reason in end.error
     assert not end.permanent
     assert runner.killed
+
+
+def test_each_epoch_of_a_training_has_the_deadline_anew(database: Engine, tmp_path: Path) -> None:
+    asked = train_spec(register_model(database, "products", ["apple"]))
+    with database.begin() as tx:
+        lease = claimed(tx, asked)
+    folder = tmp_path / attempt_address(lease.job.id, 1)
+    folder.mkdir(parents=True)
+    epochs = iter(range(1, 5))
+
+    def says(runner: DoubleRunner) -> FromRunner:
+        time.sleep(0.6)
+        number = next(epochs, None)
+        if number is None:
+            return Broke(error="end")
+        (folder / f"epoch-{number}.pt").write_text("weights")
+        return EpochEnded(epoch=epoch_facts(number), checkpoint=f"epoch-{number}.pt")
+
+    end = attend(database, lease, DoubleRunner(says), home=tmp_path, deadline_s=2.0).wait()
+    assert end == Broke(error="end")
 
 
 def test_a_runner_that_outgrows_its_memory_is_killed(database: Engine, lease: Lease) -> None:

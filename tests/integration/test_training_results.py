@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -19,7 +18,7 @@ from db.specs import TrainSpec
 from db.training_results import EpochFacts, TrainResult, epochs_so_far, write_epoch
 from db.training_settings import SETTINGS, Number, OneOf
 from tests.quiet import quiet_ultralytics
-from tests.recorded import claimed, register_model, sha256
+from tests.recorded import claimed, epoch_facts, register_model, sha256, train_spec
 from worker.training.checkpoints import Keeping
 from worker.wire import EpochEnded
 
@@ -66,42 +65,6 @@ def test_settings_are_ultralytics_own_with_its_ranges_and_defaults(quiet: None) 
     assert switches == set(SETTINGS) & cfg.CFG_BOOL_KEYS
 
 
-def spec(base: str, **options: Any) -> TrainSpec:
-    return TrainSpec(
-        **{
-            "name": "fruit",
-            "base": "products@1",
-            "base_sha256": base,
-            "dataset": "fruit",
-            "data": "/data/fruit/data.yaml",
-            "dataset_sha256": sha256("fruit"),
-            "epochs": 3,
-            "settings": {"lr0": 0.001},
-        }
-        | options
-    )
-
-
-def epoch(number: int, *, best: bool = False, final: bool = False) -> EpochFacts:
-    return EpochFacts(
-        epoch=number,
-        box_loss=1.0,
-        cls_loss=1.0,
-        dfl_loss=1.0,
-        val_box_loss=None,
-        val_cls_loss=1.0,
-        val_dfl_loss=1.0,
-        precision=0.5,
-        recall=0.5,
-        map50=0.5,
-        map50_95=0.25,
-        learning_rates=(0.01, 0.02, 0.03),
-        seconds=2.5,
-        best=best,
-        final=final,
-    )
-
-
 def write(database: Engine, job: Job, facts: EpochFacts) -> list[str]:
     address = checkpoint_address(job.id, job.attempt, facts.epoch)
     with database.begin() as tx:
@@ -135,18 +98,18 @@ RESULT = TrainResult(
 
 
 def test_rows_point_to_the_checkpoints_of_the_last_epoch_and_of_the_best(database: Engine) -> None:
-    lease = running(database, spec(register_model(database, "products", ["apple"])))
-    assert write(database, lease.job, epoch(1, best=True)) == []
-    assert write(database, lease.job, epoch(2)) == []
-    assert write(database, lease.job, epoch(3)) == ["epoch-2"]
-    assert write(database, lease.job, epoch(4, best=True)) == ["epoch-1", "epoch-3"]
+    lease = running(database, train_spec(register_model(database, "products", ["apple"])))
+    assert write(database, lease.job, epoch_facts(1, best=True)) == []
+    assert write(database, lease.job, epoch_facts(2)) == []
+    assert write(database, lease.job, epoch_facts(3)) == ["epoch-2"]
+    assert write(database, lease.job, epoch_facts(4, best=True)) == ["epoch-1", "epoch-3"]
     with reading(database) as tx:
         records = epochs_so_far(tx, lease.job.id)
     assert [one.facts for one in records] == [
-        epoch(1, best=True),
-        epoch(2),
-        epoch(3),
-        epoch(4, best=True),
+        epoch_facts(1, best=True),
+        epoch_facts(2),
+        epoch_facts(3),
+        epoch_facts(4, best=True),
     ]
     assert [one.checkpoint is not None for one in records] == [False, False, False, True]
     assert records[3].sha256 == sha256(str(records[3].checkpoint))
@@ -154,8 +117,8 @@ def test_rows_point_to_the_checkpoints_of_the_last_epoch_and_of_the_best(databas
 
 def test_a_training_that_is_done_has_a_model_with_its_lineage(database: Engine) -> None:
     base = register_model(database, "products", ["apple"])
-    lease = running(database, spec(base))
-    for facts in (epoch(1, best=True), epoch(2, best=True), epoch(3, final=True)):
+    lease = running(database, train_spec(base))
+    for facts in (epoch_facts(1, best=True), epoch_facts(2, best=True), epoch_facts(3, final=True)):
         write(database, lease.job, facts)
     finish(database, lease, RESULT)
     with reading(database) as tx:
@@ -181,8 +144,8 @@ def test_a_training_that_is_done_has_a_model_with_its_lineage(database: Engine) 
 def test_a_second_training_under_a_name_makes_its_next_version(database: Engine) -> None:
     base = register_model(database, "products", ["apple"])
     for number, content in enumerate(("one", "two"), start=1):
-        lease = running(database, spec(base, seed=number))
-        write(database, lease.job, epoch(1, best=True))
+        lease = running(database, train_spec(base, seed=number))
+        write(database, lease.job, epoch_facts(1, best=True))
         finish(database, lease, RESULT.model_copy(update={"model_sha256": sha256(content)}))
     with reading(database) as tx:
         query = text("SELECT version FROM models WHERE name = 'fruit' ORDER BY id")
@@ -191,8 +154,8 @@ def test_a_second_training_under_a_name_makes_its_next_version(database: Engine)
 
 
 def test_a_base_that_is_not_registered_any_more_leaves_nothing_half(database: Engine) -> None:
-    lease = running(database, spec(sha256("gone")))
-    write(database, lease.job, epoch(1, best=True))
+    lease = running(database, train_spec(sha256("gone")))
+    write(database, lease.job, epoch_facts(1, best=True))
     with pytest.raises(ModelError, match="not registered any more"):
         finish(database, lease, RESULT)
     with reading(database) as tx:
@@ -202,11 +165,11 @@ def test_a_base_that_is_not_registered_any_more_leaves_nothing_half(database: En
 def test_a_worker_that_has_lost_the_job_writes_no_epoch(database: Engine, tmp_path: Path) -> None:
     from db.storage import HomeFolder
 
-    lease = running(database, spec(register_model(database, "products", ["apple"])))
+    lease = running(database, train_spec(register_model(database, "products", ["apple"])))
     folder = tmp_path / "jobs" / str(lease.job.id) / "attempt-1"
     folder.mkdir(parents=True)
     (folder / "epoch-1.pt").write_text("weights")
-    ended = EpochEnded(epoch=epoch(1, best=True), checkpoint="epoch-1.pt")
+    ended = EpochEnded(epoch=epoch_facts(1, best=True), checkpoint="epoch-1.pt")
     keeping = Keeping(HomeFolder(tmp_path), tmp_path, lease, ended)
     keeping.move(lambda moved: None)
     with database.begin() as tx:
