@@ -25,7 +25,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from db import jobs, results, schema
+from db import job_creation, jobs, results, schema
 from db.dataset_files import find_dataset, sha256_of_dataset
 from db.dialect import engine, reading
 from db.files import sha256_of
@@ -113,7 +113,7 @@ class Office:
     def job(self, spec: Spec) -> None:
         """A job from its request to its last row, with a runner that is started for it."""
         with self._engine.begin() as tx:
-            job, _ = jobs.create(tx, spec, max_attempts=1, force=True)
+            job, _ = job_creation.create(tx, spec, max_attempts=1, force=True)
         execution = Execution(self._engine, self._config, WORKER)
         execution.run(job.id)
         execution.close()
@@ -138,7 +138,7 @@ class Office:
             size_bytes=kept.stat().st_size,
         )
         with self._engine.begin() as tx:
-            job, _ = jobs.create(tx, spec, max_attempts=1)
+            job, _ = job_creation.create(tx, spec, max_attempts=1)
             lease = jobs.claim(tx, job.id, WORKER, 60)
             assert lease is not None
             jobs.finish(tx, lease)
@@ -161,7 +161,7 @@ def main() -> None:
             base_sha256=sha256_of(WEIGHTS),
             dataset="scenes",
             data=str(data),
-            dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done: None),
+            dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done, total: None),
             **arguments,
         )
         office = Office(Path(name) / "home")

@@ -1,5 +1,7 @@
 """The job protocol: every transition of a job's state, and nothing else.
 
+(How a job comes to be is in `db.job_creation`.)
+
 Each function is one step in a transaction that the caller opens and commits; messages are sent
 (`db.queue`) only after that commit. A running job belongs to whoever holds its lease token: each
 change of a running job names the token in its WHERE, so that a worker presumed dead that comes
@@ -8,12 +10,9 @@ back changes nothing. docs/jobs.md draws the states.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -33,10 +32,11 @@ from sqlalchemy.orm import aliased
 
 from db.dialect import now
 from db.errors import LeaseLost, UsageError
+from db.job_creation import create_child
 from db.job_records import Job, Progress, family, get, job_columns
-from db.specs import Priority, Spec
+from db.specs import Spec
 from db.states import Outcome, State
-from db.tables import ANSWERS_FOR_ITS_FINGERPRINT, LIVE_CHILD, AttemptRow, JobRow
+from db.tables import LIVE_CHILD, AttemptRow, JobRow
 
 _NO_LEASE: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 _CANCELLED: dict[str, Any] = {
@@ -69,128 +69,6 @@ class Lease:
 
     job: Job
     token: str
-
-
-def fingerprint(spec: Spec) -> str:
-    """The sha256 of what a spec asks for: its content, not the addresses it is found under."""
-    content = spec.model_dump(mode="json", exclude=set(spec.addresses))
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def create(
-    tx: Connection,
-    spec: Spec,
-    *,
-    max_attempts: int,
-    priority: Priority = Priority.NORMAL,
-    force: bool = False,
-    children: Sequence[Spec] = (),
-) -> tuple[Job, bool]:
-    """Record a job, unless one with its fingerprint is live or has succeeded.
-
-    A job with children waits for them; `force` makes another job in any case.
-
-    Returns:
-        the job, and whether it is new.
-    """
-    mark = fingerprint(spec)
-    same = _same([mark])
-    if force:
-        tx.execute(update(JobRow).where(same).values(superseded=True))
-    while True:
-        try:
-            with tx.begin_nested():
-                job = _insert(tx, spec, mark, priority, max_attempts, len(children))
-            break
-        except IntegrityError:
-            # The unique index spoke: somebody has recorded the same. If that one is cancelled
-            # between the two statements, the next insert succeeds.
-            if row := tx.execute(select(*job_columns).where(same)).mappings().first():
-                return Job.of(row), False
-    for child in children:
-        _insert(tx, child, f"{fingerprint(child)}/{job.id}", priority, max_attempts, 0, job.id)
-    return job, True
-
-
-def create_all(
-    tx: Connection,
-    specs: Sequence[Spec],
-    *,
-    max_attempts: int,
-    priority: Priority = Priority.NORMAL,
-    force: bool = False,
-) -> list[tuple[Job, bool]]:
-    """The same for many jobs, in the order of their ids, in as many statements as for few.
-
-    (Where another does the same at the same moment, or `force` is set, it is done job by job.)
-
-    Returns:
-        for each spec the job, and whether it is new.
-    """
-    one_by_one = partial(create, tx, max_attempts=max_attempts, priority=priority, force=force)
-    if force:
-        return [one_by_one(spec) for spec in specs]
-    marks = [fingerprint(spec) for spec in specs]
-    there = tx.execute(select(*job_columns).where(_same(marks))).mappings()
-    jobs = {job.fingerprint: job for job in map(Job.of, there)}
-    missing = {mark: spec for mark, spec in zip(marks, specs, strict=True) if mark not in jobs}
-    if missing:
-        rows = [_values(spec, mark, priority, max_attempts) for mark, spec in missing.items()]
-        try:
-            with tx.begin_nested():
-                made = tx.execute(
-                    insert(JobRow).values(created_at=now()).returning(*job_columns), rows
-                ).mappings()
-                jobs |= {job.fingerprint: job for job in map(Job.of, made)}
-        except IntegrityError:
-            return [one_by_one(spec) for spec in specs]
-    # Of two specs that ask for the same, the first has the new job.
-    return [(jobs[mark], missing.pop(mark, None) is not None) for mark in marks]
-
-
-def _same(marks: Sequence[str]) -> ColumnElement[bool]:
-    """Which jobs stand in the way of new ones with these fingerprints."""
-    return and_(JobRow.fingerprint.in_(marks), text(ANSWERS_FOR_ITS_FINGERPRINT))
-
-
-def _values(spec: Spec, mark: str, priority: Priority, max_attempts: int) -> dict[str, Any]:
-    """What is written of a new job that waits for nothing but a worker."""
-    return {
-        "kind": spec.kind,
-        "label": spec.label,
-        "spec": spec.model_dump(mode="json"),
-        "fingerprint": mark,
-        "queue": f"nightshelf.{spec.queue_class}.{priority.name.lower()}",
-        "priority": priority,
-        "max_attempts": max_attempts,
-        "state": State.QUEUED,
-    }
-
-
-def _insert(
-    tx: Connection,
-    spec: Spec,
-    mark: str,
-    priority: Priority,
-    max_attempts: int,
-    children_left: int,
-    parent_id: int | None = None,
-) -> Job:
-    row = tx.execute(
-        insert(JobRow)
-        .values(
-            _values(spec, mark, priority, max_attempts)
-            | {
-                "parent_id": parent_id,
-                "children_left": children_left,
-                "state": State.WAITING if children_left else State.QUEUED,
-                "created_at": now(),
-            }
-        )
-        .returning(*job_columns)
-    ).mappings()
-    return Job.of(row.one())
 
 
 def claim(tx: Connection, job_id: int, claimant: Claimant, lease_s: float) -> Lease | None:
@@ -334,9 +212,7 @@ def split(tx: Connection, lease: Lease, children: Sequence[Spec], progress: Prog
     _end_attempt(tx, job, Outcome.SPLIT)
     mark = f"{job.id}.{job.attempt}"  # the same work for another parent, or again, is another job
     for child in children:
-        _insert(
-            tx, child, f"{fingerprint(child)}/{mark}", job.priority, job.max_attempts, 0, job.id
-        )
+        create_child(tx, child, job, mark)
     return _settle(tx, job)
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from db import jobs, schema
+from db import job_creation, schema
 from db.dialect import engine
 from db.errors import Unreachable, UsageError
 from db.job_records import Job
@@ -115,7 +115,7 @@ def enqueue_family(
     """
     config, found = settings(), database()
     with found.begin() as tx:
-        job, new = jobs.create(
+        job, new = job_creation.create(
             tx,
             spec,
             max_attempts=config.max_attempts,
@@ -144,7 +144,9 @@ def _record(
     attempts = config.max_attempts
     try:
         with found.begin() as tx:
-            return jobs.create_all(tx, specs, max_attempts=attempts, priority=priority, force=force)
+            return job_creation.create_all(
+                tx, specs, max_attempts=attempts, priority=priority, force=force
+            )
     except OperationalError:
         # Two that record the same jobs in different orders wait for each other until PostgreSQL
         # ends one of them. With a transaction for each job they cannot.
@@ -155,7 +157,7 @@ def _record_one(
     found: Engine, spec: Spec, attempts: int, priority: Priority, force: bool
 ) -> tuple[Job, bool]:
     with found.begin() as tx:
-        return jobs.create(tx, spec, max_attempts=attempts, priority=priority, force=force)
+        return job_creation.create(tx, spec, max_attempts=attempts, priority=priority, force=force)
 
 
 def _ring(found: Engine, config: Settings) -> str | None:

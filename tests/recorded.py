@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from db import jobs, results
+from db import job_creation, jobs, results
 from db.job_records import Job
 from db.jobs import Claimant, Lease
 from db.layout import model_address
 from db.model_results import RegisterResult
 from db.results import CountFacts, TrackFacts, TrackResult, VideoFacts
-from db.specs import RegisterSpec, Spec, TrackSpec
+from db.specs import RegisterSpec, Spec, TrackSpec, TrainSpec
+from db.training_results import EpochFacts
 from worker.track_statistics import Track, count_classes
 
 WORKER = Claimant("cpu-1@here", "here", "cpu")
@@ -27,7 +29,7 @@ def sha256(text: str) -> str:
 
 def claimed(tx: Connection, spec: Spec, *, force: bool = False) -> Lease:
     """A job that runs."""
-    job, new = jobs.create(tx, spec, max_attempts=3, force=force)
+    job, new = job_creation.create(tx, spec, max_attempts=3, force=force)
     assert new, f"job {job.id} does the same"
     lease = jobs.claim(tx, job.id, WORKER, 60)
     assert lease is not None
@@ -70,6 +72,44 @@ def register_model(
         kept.parent.mkdir(parents=True)
         kept.write_text(name)  # of that sha256
     return content
+
+
+def train_spec(base: str, **options: Any) -> TrainSpec:
+    """A request to train `fruit` from `products@1`, whose content is `base`."""
+    return TrainSpec(
+        **{
+            "name": "fruit",
+            "base": "products@1",
+            "base_sha256": base,
+            "dataset": "fruit",
+            "data": "/data/fruit/data.yaml",
+            "dataset_sha256": sha256("fruit"),
+            "epochs": 3,
+            "settings": {"lr0": 0.001},
+        }
+        | options
+    )
+
+
+def epoch_facts(number: int, *, best: bool = False, final: bool = False) -> EpochFacts:
+    """An epoch of a training; the numbers are anybody's."""
+    return EpochFacts(
+        epoch=number,
+        box_loss=1.0,
+        cls_loss=1.0,
+        dfl_loss=1.0,
+        val_box_loss=None,
+        val_cls_loss=1.0,
+        val_dfl_loss=1.0,
+        precision=0.5,
+        recall=0.5,
+        map50=0.5,
+        map50_95=0.25,
+        learning_rates=(0.01, 0.02, 0.03),
+        seconds=2.5,
+        best=best,
+        final=final,
+    )
 
 
 def track_spec(model_sha256: str, video: str = "/footage/aisle.mp4") -> TrackSpec:

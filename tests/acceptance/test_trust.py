@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from db import job_records, jobs, queue, schema
+from db import job_creation, job_records, queue, schema
 from db.dialect import engine, reading
 from db.files import sha256_of
 from db.layout import model_address
@@ -254,7 +254,7 @@ def test_a_row_that_was_edited_fails_its_job_with_a_reason_and_the_worker_works_
                 model_sha256=model["sha256"],
                 imgsz=64,
             )
-            job, _ = jobs.create(tx, spec, max_attempts=1)
+            job, _ = job_creation.create(tx, spec, max_attempts=1)
             edited = json.dumps(edit(site, job.spec))
             tx.execute(
                 text("UPDATE jobs SET spec = :spec WHERE id = :id"),

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, exists, func, select, text
 from sqlalchemy.exc import OperationalError
 
-from db import jobs, rings
+from db import job_creation, jobs, rings
 from db.dialect import engine, reading
 from db.errors import LeaseLost, UsageError
 from db.job_records import Progress
@@ -54,7 +54,9 @@ def test_each_of_200_jobs_is_claimed_by_exactly_one_of_8_processes(
     database: Engine, database_url: str
 ) -> None:
     with database.begin() as tx:
-        made = jobs.create_all(tx, [spec(f"m{number}") for number in range(JOBS)], max_attempts=3)
+        made = job_creation.create_all(
+            tx, [spec(f"m{number}") for number in range(JOBS)], max_attempts=3
+        )
     ids = [job.id for job, _ in made]
     database.dispose()  # connections must not be shared with the children
     with multiprocessing.get_context("spawn").Pool(RACERS) as pool:
@@ -138,8 +140,10 @@ def test_32_workers_end_300_jobs_once_each_and_none_waits_for_another_in_a_circl
     with database.begin() as tx:
         for family in range(FAMILIES):
             parts = [spec(f"family-{family}.{part}") for part in range(3)]
-            jobs.create(tx, spec(f"family-{family}"), max_attempts=9, children=parts)
-        jobs.create_all(tx, [spec(f"s{number}") for number in range(SINGLES)], max_attempts=9)
+            job_creation.create(tx, spec(f"family-{family}"), max_attempts=9, children=parts)
+        job_creation.create_all(
+            tx, [spec(f"s{number}") for number in range(SINGLES)], max_attempts=9
+        )
     night = Night(database)
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(night.work, range(WORKERS)))  # raises what a worker raised
@@ -168,11 +172,11 @@ def test_two_that_record_the_same_in_opposite_orders_make_one_job_of_each(
     with ThreadPoolExecutor(1) as pool:
         # Whichever of the two the database ends: who enqueues is not told of it.
         with contextlib.suppress(OperationalError), database.begin() as tx:
-            jobs.create(tx, here, max_attempts=3)
+            job_creation.create(tx, here, max_attempts=3)
             other = pool.submit(enqueue, [there, here])
             while not waits_for_a_lock(database):
                 time.sleep(0.01)
-            jobs.create(tx, there, max_attempts=3)
+            job_creation.create(tx, there, max_attempts=3)
         enqueued = other.result(60)
     with database.begin() as tx:
         made = list(tx.scalars(select(JobRow.id)))

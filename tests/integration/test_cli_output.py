@@ -18,6 +18,7 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 import producer
+from db import job_creation
 from db import jobs as protocol
 from db.dialect import reading
 from db.settings import Settings
@@ -152,7 +153,7 @@ def test_a_database_that_goes_while_a_command_runs_is_one_line(
     configured: Settings, model: str, database: Engine, postgres: PostgresCluster
 ) -> None:
     with database.begin() as tx:
-        job, _ = protocol.create(tx, track_spec(model), max_attempts=3)
+        job, _ = job_creation.create(tx, track_spec(model), max_attempts=3)
     with subprocess.Popen(
         [sys.executable, "-m", "producer", "jobs", "watch", str(job.id), "--json"],
         stdout=subprocess.PIPE,
@@ -213,7 +214,7 @@ def test_a_job_is_shown_as_json_with_attempts_and_files(
     run: Run, database: Engine, model: str
 ) -> None:
     with database.begin() as tx:
-        job, _ = protocol.create(tx, track_spec(model), max_attempts=3)
+        job, _ = job_creation.create(tx, track_spec(model), max_attempts=3)
         lease = protocol.claim(tx, job.id, WORKER, 60)
         assert lease is not None
         protocol.fail(tx, lease, "out of luck", 'Traceback …\n  File "x.py"')
@@ -236,7 +237,7 @@ def test_a_job_is_shown_as_json_with_attempts_and_files(
 
 def test_what_is_done_to_a_job_is_printed_as_json(run: Run, database: Engine, model: str) -> None:
     with database.begin() as tx:
-        job, _ = protocol.create(tx, track_spec(model), max_attempts=3)
+        job, _ = job_creation.create(tx, track_spec(model), max_attempts=3)
     assert json.loads(run("jobs", "cancel", str(job.id), "--json"))["state"] == "cancelled"
     assert json.loads(run("jobs", "retry", str(job.id), "--json"))["state"] == "queued"
     run("jobs", "cancel", str(job.id))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from db import job_records, jobs, queue
+from db import job_creation, job_records, queue
 from db.errors import Unreachable
 from db.files import sha256_of
 from db.job_records import Job
@@ -42,7 +42,7 @@ def execution(database: Engine, tmp_path: Path) -> Iterator[Execution]:
 def enqueue(database: Engine, weights: Path, name: str = "products", **options: int) -> int:
     spec = RegisterSpec(name=name, weights=str(weights), weights_sha256=sha256_of(weights))
     with database.begin() as tx:
-        return jobs.create(tx, spec, max_attempts=options.get("max_attempts", 2))[0].id
+        return job_creation.create(tx, spec, max_attempts=options.get("max_attempts", 2))[0].id
 
 
 def current(database: Engine, job_id: int) -> Job:
@@ -86,7 +86,7 @@ def test_results_that_the_database_refuses_fail_the_job_and_none_is_written(
     database: Engine, execution: Execution
 ) -> None:
     with database.begin() as tx:
-        first, _ = jobs.create(
+        first, _ = job_creation.create(
             tx,
             RegisterSpec(name="other", weights="/other.pt", weights_sha256="b" * 64),
             max_attempts=1,

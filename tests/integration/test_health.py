@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, update
 
-from db import jobs, queue
+from db import job_creation, queue
 from db.dialect import now
 from db.errors import Unreachable
 from db.settings import Settings
@@ -32,7 +32,7 @@ def spec(name: str) -> RegisterSpec:
 
 def queued(database: Engine, name: str, age_s: float = 0.0) -> int:
     with database.begin() as tx:
-        job, _ = jobs.create(tx, spec(name), max_attempts=3)
+        job, _ = job_creation.create(tx, spec(name), max_attempts=3)
         tx.execute(update(JobRow).where(JobRow.id == job.id).values(created_at=now(-age_s)))
     return job.id
 

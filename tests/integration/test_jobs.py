@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 
-from db import job_records, jobs
+from db import job_creation, job_records, jobs
 from db.dialect import now
 from db.errors import LeaseLost, UsageError
 from db.job_records import Job, Progress
@@ -31,7 +31,7 @@ def spec(name: str = "a") -> RegisterSpec:
 
 def made(database: Engine, name: str = "a", **options: object) -> Job:
     with database.begin() as tx:
-        job, new = jobs.create(tx, spec(name), **{"max_attempts": 3, **options})
+        job, new = job_creation.create(tx, spec(name), **{"max_attempts": 3, **options})
     assert new
     return job
 
@@ -68,14 +68,14 @@ def test_a_new_job_is_queued_and_dated_by_the_database(database: Engine) -> None
 def test_asking_again_returns_the_job_that_exists(database: Engine) -> None:
     first = made(database)
     with database.begin() as tx:
-        again, new = jobs.create(tx, spec(), max_attempts=3)
+        again, new = job_creation.create(tx, spec(), max_attempts=3)
     assert (again.id, new) == (first.id, False)
 
 
 def test_another_address_of_the_same_content_is_the_same_job() -> None:
     moved = spec().model_copy(update={"weights": "/elsewhere/b.pt"})
-    assert jobs.fingerprint(moved) == jobs.fingerprint(spec())
-    assert jobs.fingerprint(spec("b")) != jobs.fingerprint(spec())
+    assert job_creation.fingerprint(moved) == job_creation.fingerprint(spec())
+    assert job_creation.fingerprint(spec("b")) != job_creation.fingerprint(spec())
 
 
 def test_force_makes_another_job_which_then_answers_for_the_fingerprint(database: Engine) -> None:
@@ -83,7 +83,7 @@ def test_force_makes_another_job_which_then_answers_for_the_fingerprint(database
     forced = made(database, force=True)
     assert forced.id != first.id
     with database.begin() as tx:
-        again, new = jobs.create(tx, spec(), max_attempts=3)
+        again, new = job_creation.create(tx, spec(), max_attempts=3)
     assert (again.id, new) == (forced.id, False)
 
 

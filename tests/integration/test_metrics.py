@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, update
 
-from db import backlog, jobs
+from db import backlog, job_creation, jobs
 from db.dialect import engine, now, reading
 from db.job_records import Progress
 from db.metrics import registry
@@ -61,7 +61,7 @@ def spec(name: str) -> Spec:
 def queued(database: Engine, name: str, **columns: Any) -> int:
     """A queued job, its columns changed afterwards."""
     with database.begin() as tx:
-        job, _ = jobs.create(tx, spec(name), max_attempts=3)
+        job, _ = job_creation.create(tx, spec(name), max_attempts=3)
         if columns:
             tx.execute(update(JobRow).where(JobRow.id == job.id).values(**columns))
     return job.id
@@ -164,7 +164,7 @@ def test_a_job_that_became_due_later_waits_since_then(database: Engine, after: s
             tx.execute(update(JobRow).values(created_at=now(-9000)))
     else:
         with database.begin() as tx:
-            jobs.create(tx, spec("parent"), max_attempts=1, children=[spec("child")])
+            job_creation.create(tx, spec("parent"), max_attempts=1, children=[spec("child")])
             [child] = tx.scalars(JobRow.__table__.select().with_only_columns(JobRow.id).offset(1))
             lease = jobs.claim(tx, child, WORKER, 60)
             assert lease is not None

@@ -9,7 +9,7 @@ import pytest
 import s3fs
 from sqlalchemy import Engine, text
 
-from db import jobs, queue
+from db import job_creation, queue
 from db.dialect import reading
 from db.doctor import storage as doctor
 from db.doctor.finding import Verdict
@@ -215,7 +215,7 @@ def test_a_job_whose_files_cannot_be_kept_is_tried_again_and_no_row_points_to_th
     monkeypatch.setattr(queue, "ring_due", away)
     spec = RegisterSpec(name="products", weights=str(WEIGHTS), weights_sha256=sha256_of(WEIGHTS))
     with database.begin() as tx:
-        job = jobs.create(tx, spec, max_attempts=3)[0].id
+        job = job_creation.create(tx, spec, max_attempts=3)[0].id
     config = Settings(home=tmp_path / "home", files_url=s3.url, retry_backoff_s=0)
     execution = Execution(database, config, Claimant("w", "h", "cpu"))
     models = text("SELECT COUNT(*) FROM models")

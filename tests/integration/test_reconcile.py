@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select, update
 
-from db import job_records, queue
+from db import job_creation, job_records, queue
 from db import jobs as protocol
 from db.dialect import now
 from db.errors import Unreachable
@@ -47,7 +47,7 @@ def queued(
     database: Engine, name: str, attempts: int = 3, priority: Priority = Priority.NORMAL
 ) -> Job:
     with database.begin() as tx:
-        return protocol.create(tx, spec(name), max_attempts=attempts, priority=priority)[0]
+        return job_creation.create(tx, spec(name), max_attempts=attempts, priority=priority)[0]
 
 
 def abandoned(database: Engine, name: str, attempts: int = 3) -> Job:
@@ -180,7 +180,7 @@ def test_the_children_of_a_parent_that_failed_are_cancelled(
 ) -> None:
     with database.begin() as tx:
         children = [spec(name) for name in "abc"]
-        parent, _ = protocol.create(tx, spec("parent"), max_attempts=1, children=children)
+        parent, _ = job_creation.create(tx, spec("parent"), max_attempts=1, children=children)
         of_parent = select(JobRow.id).where(JobRow.parent_id == parent.id).order_by(JobRow.id)
         dying, running, waiting = (job_records.get(tx, one) for one in tx.scalars(of_parent).all())
         assert protocol.claim(tx, dying.id, WORKER, 60)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, select, update
 
-from db import jobs, rings
+from db import job_creation, jobs, rings
 from db.dialect import now, reading
 from db.jobs import Claimant
 from db.specs import Priority, RegisterSpec
@@ -22,7 +22,7 @@ def enqueue(database: Engine, name: str, priority: Priority = Priority.NORMAL) -
     content = hashlib.sha256(name.encode()).hexdigest()
     spec = RegisterSpec(name=name, weights="/w.pt", weights_sha256=content)
     with database.begin() as tx:
-        return jobs.create(tx, spec, max_attempts=3, priority=priority)[0].id
+        return job_creation.create(tx, spec, max_attempts=3, priority=priority)[0].id
 
 
 def due(database: Engine, messages: int = 0) -> list[int]:

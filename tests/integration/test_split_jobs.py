@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine
 
-from db import job_records, jobs, rings
+from db import job_creation, job_records, jobs, rings
 from db.job_records import Job, Progress
 from db.jobs import Claimant, Lease
 from db.specs import DetectSpec, Priority, Segment, TrackSpec
@@ -52,7 +52,7 @@ def segments(of: int = 3) -> list[DetectSpec]:
 
 def enqueue(database: Engine, video: str = "a", priority: Priority = Priority.NORMAL) -> Job:
     with database.begin() as tx:
-        return jobs.create(tx, track(video), max_attempts=2, priority=priority)[0]
+        return job_creation.create(tx, track(video), max_attempts=2, priority=priority)[0]
 
 
 def claim(database: Engine, job: Job) -> Lease:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine
 
-from db import backlog, job_records, jobs, results, rings
+from db import backlog, job_creation, job_records, jobs, results, rings
 from db.dialect import reading
 from db.job_records import Progress
 from db.jobs import Lease
@@ -40,7 +40,7 @@ def footage(model: str, count: int) -> list[Spec]:
 
 
 def record(database: Engine, specs: Sequence[Spec]) -> tuple[int, list[int]]:
-    count, made = counted(database, lambda tx: jobs.create_all(tx, specs, max_attempts=3))
+    count, made = counted(database, lambda tx: job_creation.create_all(tx, specs, max_attempts=3))
     return count, [job.id for job, _ in made]
 
 
@@ -131,7 +131,7 @@ def test_a_part_that_ends_costs_its_parent_one_statement_and_the_last_part_two(
 ) -> None:
     with database.begin() as tx:
         [parent, *parts] = footage("f" * 64, 4)
-        jobs.create(tx, parent, max_attempts=3, children=parts)
+        job_creation.create(tx, parent, max_attempts=3, children=parts)
         children = job_records.family(tx, 1)
     took = []
     for child in children:

@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 from sqlalchemy import create_engine
 
-from db import jobs
+from db import job_creation
 from db.queue import QUEUES, make_app
 from db.settings import Settings
 from db.specs import Priority, QueueClass, RegisterSpec, Spec, TrackSpec
@@ -79,7 +79,7 @@ def test_every_job_is_sent_to_a_queue_that_workers_look_into() -> None:
         Base.metadata.create_all(tx)
         for queue_class, priority in itertools.product(QueueClass, Priority):
             assert SPECS[queue_class].queue_class is queue_class
-            job, _ = jobs.create(
+            job, _ = job_creation.create(
                 tx, SPECS[queue_class], max_attempts=1, priority=priority, force=True
             )
             written.add(job.queue)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from db.jobs import fingerprint
+from db.job_creation import fingerprint
 from db.specs import RegisterSpec, TrackerOptions, TrackSpec, spec_adapter
 
 ASKED: dict[str, Any] = {
