@@ -49,6 +49,17 @@ class DatasetFiles:
     sources: Mapping[str, tuple[Path, ...]]
     repairs: tuple[str, ...]
 
+    def images(self, split: str) -> tuple[Path, ...]:
+        """The images of one split.
+
+        Raises:
+            DatasetError: there is no such split.
+        """
+        if split not in self.splits:
+            there = ", ".join(self.splits)
+            raise DatasetError(f"{self.data} has no {split}: it has {there or 'no split at all'}")
+        return self.splits[split]
+
     def repaired(self) -> str:
         """A `data.yaml` that needs no repair, with absolute paths, as YAML."""
         content: dict[str, Any] = {"path": str(self.data.parent)}
@@ -65,26 +76,26 @@ def label_of(image: Path) -> Path:
     return Path(f"{head}/labels/{tail}" if separator else str(image)).with_suffix(".txt")
 
 
-def sha256_of_dataset(files: DatasetFiles, on_read: Callable[[int], None]) -> str:
+def sha256_of_dataset(files: DatasetFiles, on_read: Callable[[int, int], None]) -> str:
     """What a data set is by its content: classes, and each split's images with their labels.
 
     The same content is the same data set, wherever it lies and whatever its files are called.
 
     Args:
         files: the data set.
-        on_read: called after each image, with the number of images read so far.
+        on_read: called after each image, with the number of images read and that of all.
 
     Raises:
         OSError: a file cannot be read.
     """
     digest = hashlib.sha256(json.dumps(files.class_names).encode())
-    done = 0
+    total, done = sum(map(len, files.splits.values())), 0
     for split, images in files.splits.items():
         pairs = []
         for image in images:
             label = label_of(image)
             pairs.append(tuple(sha256_of(one) if one.is_file() else "" for one in (image, label)))
-            on_read(done := done + 1)
+            on_read(done := done + 1, total)
         digest.update(json.dumps([split, sorted(pairs)]).encode())
     return digest.hexdigest()
 

@@ -21,7 +21,7 @@ from db.dataset_files import find_dataset, sha256_of_dataset
 from db.dataset_tables import DatasetRow
 from db.dialect import reading
 from db.error_kinds import ErrorKind
-from db.errors import DatasetError, UsageError
+from db.errors import UsageError
 from db.model_tables import ModelRow
 from db.specs import CompareSpec, Priority
 from db.tables import JobRow
@@ -153,12 +153,10 @@ def compare(
         match_iou=match_iou,
         device=device,
     )
-    if split not in files.splits:
-        raise DatasetError(f"{path} has no {split}: it has {', '.join(files.splits)}")
+    files.images(split)
     names = {one.reference: dict(enumerate(one.classes)) for one in registered}
     common_classes(files.class_names, names, asked.class_map)
-    total = sum(map(len, files.splits.values()))
-    digest = sha256_of_dataset(files, lambda done: on_read(done, total))
+    digest = sha256_of_dataset(files, on_read)
     spec = asked.model_copy(update={"dataset_sha256": digest})
     [enqueued] = enqueue([spec], priority=priority, force=force)
     return enqueued

@@ -74,12 +74,11 @@ def check_dataset(
     """
     path = regular_file(Path(data).expanduser())
     files = find_dataset(path)
-    total = sum(map(len, files.splits.values()))
     spec = validated(
         CheckSpec,
         name=name or called(path),
         data=str(path),
-        dataset_sha256=sha256_of_dataset(files, lambda done: on_read(done, total)),
+        dataset_sha256=sha256_of_dataset(files, on_read),
     )
     [enqueued] = enqueue([spec], force=force)
     return enqueued

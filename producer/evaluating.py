@@ -9,13 +9,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, case, select
 
 from db.dataset_files import find_dataset, sha256_of_dataset
 from db.dataset_tables import DatasetRow
 from db.dialect import reading
 from db.error_kinds import BoxSize, ErrorKind
-from db.errors import DatasetError, UsageError
+from db.errors import UsageError
 from db.evaluation_tables import (
     EvaluationClassRow,
     EvaluationConfusionRow,
@@ -132,10 +132,8 @@ def evaluate(
         max_det=max_det,
         device=device,
     )
-    if split not in files.splits:
-        raise DatasetError(f"{path} has no {split}: it has {', '.join(files.splits)}")
-    total = sum(map(len, files.splits.values()))
-    digest = sha256_of_dataset(files, lambda done: on_read(done, total))
+    files.images(split)
+    digest = sha256_of_dataset(files, on_read)
     spec = asked.model_copy(update={"dataset_sha256": digest})
     [enqueued] = enqueue([spec], priority=priority, force=force)
     return enqueued
@@ -205,11 +203,15 @@ def in_order(
     return tuple(sorted(rows, key=lambda row: order.index(row[column])))
 
 
-def operating_confidence(model: Model, *, precision: float | None = None) -> float:
+def operating_confidence(
+    model: Model, *, imgsz: int | None = None, precision: float | None = None
+) -> float:
     """The confidence from which on to count a model's boxes, by its newest evaluation.
 
     Args:
         model: a registered model, exactly this version.
+        imgsz: the size at which it will be used: an evaluation at that size is preferred to a newer
+            one, since confidences change with the size.
         precision: as for `operating_point`.
 
     Raises:
@@ -217,7 +219,7 @@ def operating_confidence(model: Model, *, precision: float | None = None) -> flo
             reached.
     """
     with reading(database()) as tx:
-        job_id = tx.scalar(_newest(model.sha256))
+        job_id = tx.scalar(_newest(model.sha256, imgsz))
     if job_id is None:
         raise UsageError(
             f"{model.reference} was not evaluated yet: no confidence is known to be good. First "
@@ -226,14 +228,16 @@ def operating_confidence(model: Model, *, precision: float | None = None) -> flo
     return operating_point(job_id, precision=precision).confidence
 
 
-def _newest(model_sha256: str) -> Select[int]:
+def _newest(model_sha256: str, imgsz: int | None) -> Select[int]:
     models, jobs = ModelRow.__table__.c, JobRow.__table__.c
     return (
         select(EvaluationRow.job_id)
         .join(ModelRow, models.id == EvaluationRow.model_id)
         .join(JobRow, jobs.id == EvaluationRow.job_id)
         .where(models.sha256 == model_sha256)
-        .order_by(jobs.ended_at.desc(), jobs.id.desc())
+        .order_by(
+            case((EvaluationRow.imgsz == imgsz, 0), else_=1), jobs.ended_at.desc(), jobs.id.desc()
+        )
         .limit(1)
     )
 

@@ -13,7 +13,7 @@ from db import job_records
 from db.dataset_files import find_dataset, sha256_of_dataset
 from db.dataset_tables import DatasetRow
 from db.dialect import reading
-from db.errors import DatasetError, UsageError
+from db.errors import UsageError
 from db.model_tables import ModelRow
 from db.specs import Priority, RegisterSpec, Spec, TrainSpec
 from db.states import State
@@ -111,10 +111,8 @@ def train(
         found = Base()
         spec = _extended(str(base), extend, name, given, where)
     for split in ("train", "val"):
-        if split not in files.splits:
-            raise DatasetError(f"{path} has no {split}: it has {', '.join(files.splits)}")
-    total = sum(map(len, files.splits.values()))
-    digest = sha256_of_dataset(files, lambda done: on_read(done, total))
+        files.images(split)
+    digest = sha256_of_dataset(files, on_read)
     if spec.extends and digest != spec.dataset_sha256:
         raise UsageError(
             f"{base} was trained on {spec.dataset_sha256[:12]}, and {path} has other content "

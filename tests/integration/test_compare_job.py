@@ -82,7 +82,7 @@ def spec_of(data: Path, weights: dict[str, Path], *names: str, **options: Any) -
         model_sha256s=tuple(sha256_of(weights[name]) for name in names),
         name="scenes",
         data=str(data),
-        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done: None),
+        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done, total: None),
         **ARGUMENTS | options,
     )
 
@@ -244,7 +244,7 @@ def test_a_model_is_compared_with_others_and_not_with_itself(
 def test_a_split_that_is_not_there_is_refused(
     data: Path, home: Path, weights: dict[str, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(DatasetError, match="has no test: val"):
+    with pytest.raises(DatasetError, match="has no test: it has val"):
         run(
             spec_of(data, weights, "products@1", "worse@1", split="test"),
             home,

@@ -28,7 +28,7 @@ TRAIN = "images/train/train0.png"
 
 
 def spec(data: Path) -> CheckSpec:
-    digest = sha256_of_dataset(find_dataset(data), lambda done: None)
+    digest = sha256_of_dataset(find_dataset(data), lambda done, total: None)
     return CheckSpec(name="fruit", data=str(data), dataset_sha256=digest)
 
 

@@ -13,7 +13,7 @@ from tests.labelled import NAMES, label_of, write_dataset, write_image
 
 
 def sha256(data: Path) -> str:
-    return sha256_of_dataset(find_dataset(data), lambda done: None)
+    return sha256_of_dataset(find_dataset(data), lambda done, total: None)
 
 
 def counts(data: Path) -> dict[str, int]:

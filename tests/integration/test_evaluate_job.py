@@ -52,7 +52,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def spec(data: Path, **options: Any) -> EvaluateSpec:
-    digest = sha256_of_dataset(find_dataset(data), lambda done: None)
+    digest = sha256_of_dataset(find_dataset(data), lambda done, total: None)
     return EvaluateSpec(
         model="products",
         model_sha256=sha256_of(WEIGHTS),
@@ -168,7 +168,7 @@ def test_average_precision_of_the_outcomes_is_the_one_that_was_measured(
 
 
 def test_a_split_that_is_not_there_is_refused(data: Path, home: Path) -> None:
-    with pytest.raises(DatasetError, match="has no test: val"):
+    with pytest.raises(DatasetError, match="has no test: it has val"):
         run(data, home, split="test")
 
 

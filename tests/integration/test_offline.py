@@ -68,7 +68,7 @@ def test_an_evaluation_asks_nobody(tmp_path: Path) -> None:
         model_sha256=sha256_of(WEIGHTS),
         name="scenes",
         data=str(data),
-        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done: None),
+        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done, total: None),
         imgsz=64,
     )
     (home / "attempt-1").mkdir()

@@ -50,7 +50,7 @@ def compared(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Co
         model_sha256s=tuple(digests),
         name="fruit",
         data=str(data),
-        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done: None),
+        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done, total: None),
         imgsz=416,
     )
     folder = home / "attempt-1"

@@ -29,7 +29,7 @@ def fruit(shared: Path, tmp_path: Path) -> Path:
 def test_fruit_is_clean_and_has_the_boxes_that_were_counted_by_hand(
     fruit: Path, tmp_path: Path
 ) -> None:
-    digest = sha256_of_dataset(find_dataset(fruit), lambda done: None)
+    digest = sha256_of_dataset(find_dataset(fruit), lambda done, total: None)
     folder = tmp_path / "attempt-1"
     folder.mkdir()
     spec = CheckSpec(name="fruit", data=str(fruit), dataset_sha256=digest)

@@ -47,7 +47,7 @@ def run(shared: Path, weights: str, home: Path, imgsz: int) -> EvaluateResult:
         model_sha256=digest,
         name="fruit",
         data=str(data),
-        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done: None),
+        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done, total: None),
         imgsz=imgsz,
     )
     return evaluate.run(spec, Context(home, folder))

@@ -71,7 +71,7 @@ def ours(shared: Path, data: Path, home: Path, epochs: int) -> list[EpochFacts]:
         base_sha256=digest,
         dataset="fruit",
         data=str(data),
-        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done: None),
+        dataset_sha256=sha256_of_dataset(find_dataset(data), lambda done, total: None),
         epochs=epochs,
         **ARGUMENTS,
     )

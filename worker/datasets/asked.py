@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from db.dataset_files import DatasetFiles, find_dataset, sha256_of_dataset
@@ -23,8 +24,7 @@ def dataset_asked_for(data: str, sha256: str, context: Context) -> DatasetFiles:
         for image in images:
             if image.is_file():
                 allowed_file(image, context.roots)
-    total = sum(map(len, files.splits.values()))
-    found = sha256_of_dataset(files, lambda done: context.advance(done, total, "images", "reading"))
+    found = sha256_of_dataset(files, partial(context.advance, unit="images", note="reading"))
     if found != sha256:
         raise DatasetError(
             f"{files.data} or its images have changed since they were enqueued: ask again"

@@ -14,7 +14,6 @@ import polars as pl
 from db.common_classes import CommonClasses, common_classes
 from db.comparison_results import ComparedModelFacts, CompareResult
 from db.dataset_files import DatasetFiles
-from db.errors import DatasetError
 from db.file_facts import FileFacts
 from db.layout import model_address
 from db.specs import CompareSpec
@@ -64,8 +63,7 @@ def run(spec: CompareSpec, context: Context) -> CompareResult:
     device = spec.device or context.device
     torch_device(device)
     files = dataset_asked_for(spec.data, spec.dataset_sha256, context)
-    if spec.split not in files.splits:
-        raise DatasetError(f"{files.data} has no {spec.split}: {', '.join(files.splits)}")
+    files.images(spec.split)
     context.advance(0, None, "images", "loading the models")
     models = dict(zip(spec.models, map(load, weights), strict=True))
     names = {name: model.names for name, model in models.items()}

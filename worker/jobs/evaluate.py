@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.dataset_files import DatasetFiles
-from db.errors import DatasetError, ModelError
+from db.errors import ModelError
 from db.evaluation_results import EvaluateResult, SweepFacts
 from db.file_facts import FileFacts
 from db.layout import model_address
@@ -49,8 +49,7 @@ def run(spec: EvaluateSpec, context: Context) -> EvaluateResult:
     device = spec.device or context.device
     torch_device(device)
     files = dataset_asked_for(spec.data, spec.dataset_sha256, context)
-    if spec.split not in files.splits:
-        raise DatasetError(f"{files.data} has no {spec.split}: {', '.join(files.splits)}")
+    files.images(spec.split)
     context.advance(0, None, "images", "loading the model")
     model = load(weights)
     names = _shared(spec.model, files, model.names)
