@@ -72,19 +72,33 @@ def _paste(image: NDArray[np.uint8], label: NDArray[np.uint8], left: float, bott
     image[y : y + label.shape[0], x : x + label.shape[1]] = label
 
 
-# Drawing letters on a whole frame would have it converted for Pillow and back, ten milliseconds
-# each; and most labels of a frame were in the one before.
-@lru_cache(maxsize=1024)
 def _label(text: str, font_size: int, colour: int) -> NDArray[np.uint8]:
-    """A text on a ground of that colour of the palette: uint8 (height, width, 3), BGR."""
+    """A text on a ground of that colour of the palette: uint8 (height, width, 3), BGR.
+
+    Its last word is a picture of its own: confidences change with every frame, the rest stays.
+    """
+    head, space, tail = text.rpartition(" ")
+    words = [_words(one, font_size, colour) for one in (head + space, tail)]
+    border = np.full((words[0].shape[0], _padding(font_size), 3), words[0][0, 0], np.uint8)
+    return np.hstack([border, *words, border])
+
+
+# Drawing letters on a whole frame would have it converted for Pillow and back, ten milliseconds
+# each; and most words of a frame were in the one before.
+@lru_cache(maxsize=4096)
+def _words(text: str, font_size: int, colour: int) -> NDArray[np.uint8]:
     font = font_of(font_size)
     ground = PALETTE.by_idx(colour)
-    padding = max(2, font_size // 5)
-    size = (round(font.getlength(text)) + 2 * padding, sum(font.getmetrics()) + padding)
+    padding = _padding(font_size)
+    size = (max(1, round(font.getlength(text))), sum(font.getmetrics()) + padding)
     image = Image.new("RGB", size, ground.as_hex())
     ink = text_colour(ground).as_hex()
-    ImageDraw.Draw(image).text((padding, padding // 2), text, fill=ink, font=font)
+    ImageDraw.Draw(image).text((0, padding // 2), text, fill=ink, font=font)
     return np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
+
+
+def _padding(font_size: int) -> int:
+    return max(2, font_size // 5)
 
 
 @lru_cache(maxsize=16)
