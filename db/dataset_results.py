@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from db.dataset_tables import DatasetClassRow, DatasetFindingRow, DatasetRow, DatasetSplitRow
 from db.dialect import now
@@ -90,8 +91,12 @@ def _class_row(facts: ClassFacts) -> dict[str, Any]:
 
 def known_dataset(tx: Connection, sha256: str, name: str, data: str) -> int:
     """The id of the data set with this content, which is made if nobody has used it before."""
-    known = tx.scalar(select(DatasetRow.id).where(DatasetRow.sha256 == sha256))
-    if known is not None:
-        return int(known)
-    made = insert(DatasetRow).values(sha256=sha256, name=name, address=data)
-    return tx.scalars(made.returning(DatasetRow.id)).one()
+    there = select(DatasetRow.id).where(DatasetRow.sha256 == sha256)
+    if (known := tx.scalar(there)) is not None:
+        return known
+    try:
+        with tx.begin_nested():
+            tx.execute(insert(DatasetRow).values(sha256=sha256, name=name, address=data))
+    except IntegrityError:
+        pass  # another job that used it for the first time has ended meanwhile
+    return tx.scalars(there).one()

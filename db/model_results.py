@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from db.dialect import now
 from db.errors import ModelError
 from db.file_facts import FileFacts
 from db.layout import model_address
+from db.model_stages import lock_versions
 from db.model_tables import ModelClassRow, ModelRow, ModelStageRow
 from db.specs import RegisterSpec
 from db.states import Stage
@@ -85,25 +87,29 @@ def add_version(
     Returns:
         the id of its row.
     """
-    # Two that add to one name wait for each other here, and get different versions.
-    tx.execute(select(ModelRow.id).where(ModelRow.name == name).with_for_update())
-    last = tx.scalar(select(func.max(ModelRow.version)).where(ModelRow.name == name))
-    stage = Stage.PRODUCTION if last is None and first_in_production else Stage.CANDIDATE
-    model_id = tx.scalars(
-        insert(ModelRow)
-        .values(
-            name=name,
-            version=(last or 0) + 1,
-            sha256=sha256,
-            stage=stage,
-            address=str(model_address(sha256)),
-            source=source,
-            job_id=job_id,
-            added_at=now(),
-            **_columns(facts),
-        )
-        .returning(ModelRow.id)
-    ).one()
+    values = {
+        "name": name,
+        "sha256": sha256,
+        "address": str(model_address(sha256)),
+        "source": source,
+        "job_id": job_id,
+        "added_at": now(),
+        **_columns(facts),
+    }
+    while True:
+        # Two that add to one name wait for each other here, and get different versions.
+        lock_versions(tx, name)
+        last = _last_version(tx, name)
+        stage = Stage.PRODUCTION if last == 0 and first_in_production else Stage.CANDIDATE
+        made = insert(ModelRow).values(version=last + 1, stage=stage, **values)
+        try:
+            with tx.begin_nested():
+                model_id = tx.scalars(made.returning(ModelRow.id)).one()
+            break
+        except IntegrityError:
+            # Of a new name there was nothing to wait for: somebody else has added its first.
+            if _last_version(tx, name) == last:
+                raise
     _write_classes(tx, model_id, facts)
     tx.execute(
         insert(ModelStageRow).values(
@@ -115,6 +121,10 @@ def add_version(
         )
     )
     return model_id
+
+
+def _last_version(tx: Connection, name: str) -> int:
+    return tx.scalar(select(func.max(ModelRow.version)).where(ModelRow.name == name)) or 0
 
 
 def _columns(facts: ModelFacts) -> dict[str, Any]:

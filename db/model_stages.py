@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, ScalarSelect, func, insert, select, update
 
 from db.dialect import now
 from db.errors import UsageError
@@ -35,7 +34,7 @@ class StageChange:
 
 
 def promote(
-    tx: Connection, model_id: int, decision: Decision, *, instead_of: int | None = None
+    tx: Connection, model_id: int, decision: Decision, *, since: int | None = None
 ) -> int | None:
     """Put a model into production; the one of its name that was there is retired.
 
@@ -43,39 +42,34 @@ def promote(
         tx: the transaction.
         model_id: the model.
         decision: who and why.
-        instead_of: the model that has to be in production now, as that is what was compared with;
-            any, or none, if None.
+        since: the `last_change` of its name when the decision was begun: what was decided since
+            then, by whomever, is not undone. None: whatever stands.
 
     Returns:
         the id of the model that is retired by it.
 
     Raises:
-        UsageError: it is in production already, or somebody else promoted another just now.
+        UsageError: it is in production already, or a stage of its name was changed since then.
     """
-    chosen = tx.execute(select(ModelRow).where(ModelRow.id == model_id).with_for_update()).one()
+    name = select(ModelRow.name).where(ModelRow.id == model_id).scalar_subquery()
+    lock_versions(tx, name)
+    chosen = tx.execute(select(ModelRow).where(ModelRow.id == model_id)).one()
+    if since is not None and last_change(tx, chosen.name) != since:
+        raise UsageError(
+            f"the stages of {chosen.name} were changed while it was compared: look at "
+            f"`nightshelf models show {chosen.name}@{chosen.version}`, and promote again"
+        )
     if chosen.stage == Stage.PRODUCTION:
         raise UsageError(f"{chosen.name}@{chosen.version} is in production already")
     before = tx.execute(
-        select(ModelRow.id, ModelRow.version)
-        .where(ModelRow.name == chosen.name, ModelRow.stage == Stage.PRODUCTION)
-        .with_for_update()
-    ).first()
-    if instead_of is not None and (before is None or before.id != instead_of):
-        raise UsageError(
-            f"the production version of {chosen.name} was changed while it was compared: "
-            "promote again, against the one that is there now"
+        select(ModelRow.id, ModelRow.version).where(
+            ModelRow.name == chosen.name, ModelRow.stage == Stage.PRODUCTION
         )
+    ).first()
     if before is not None:
         replaced = f"replaced by {chosen.name}@{chosen.version}: {decision.why}"
         _change(tx, before.id, Stage.RETIRED, Decision(decision.by, replaced, decision.job_id))
-    try:
-        with tx.begin_nested():
-            _change(tx, model_id, Stage.PRODUCTION, decision)
-    except IntegrityError:
-        raise UsageError(
-            f"somebody else promoted another version of {chosen.name} just now: "
-            "look at `nightshelf models list`"
-        ) from None
+    _change(tx, model_id, Stage.PRODUCTION, decision)
     return before and int(before.id)
 
 
@@ -89,6 +83,30 @@ def retire(tx: Connection, model_id: int, decision: Decision) -> None:
     if chosen.stage == Stage.RETIRED:
         raise UsageError(f"{chosen.name}@{chosen.version} is retired already")
     _change(tx, model_id, Stage.RETIRED, decision)
+
+
+def lock_versions(tx: Connection, name: str | ScalarSelect[str]) -> None:
+    """Have all who change something of a name's versions wait for each other.
+
+    In the order of their ids, as by everybody: no two wait for each other in a circle.
+    """
+    query = select(ModelRow.id).where(ModelRow.name == name).order_by(ModelRow.id)
+    tx.execute(query.with_for_update())
+
+
+def last_change(tx: Connection, name: str, until: datetime | None = None) -> int:
+    """The number of the last change of stage among a name's versions; 0 if there was none.
+
+    That a version was added is no change.
+    """
+    query = (
+        select(func.max(ModelStageRow.id))
+        .join(ModelRow, ModelRow.id == ModelStageRow.model_id)
+        .where(ModelRow.name == name, ModelStageRow.stage != Stage.CANDIDATE)
+    )
+    if until is not None:
+        query = query.where(ModelStageRow.changed_at <= until)
+    return tx.scalar(query) or 0
 
 
 def history(tx: Connection, model_id: int) -> list[StageChange]:

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from producer.follow import wait, watch
     from producer.job_control import cancel, job, jobs, retry
     from producer.predicting import predict, prediction
-    from producer.promotion import promote, promote_if_better, retire, stage_changes
+    from producer.promotion import (
+        last_stage_change,
+        promote,
+        promote_if_better,
+        retire,
+        stage_changes,
+    )
     from producer.registry import add_model, model, models
     from producer.reporting import report
     from producer.tracking import track
@@ -42,6 +48,7 @@ __all__ = [
     "evaluation",
     "job",
     "jobs",
+    "last_stage_change",
     "lineage",
     "model",
     "models",
@@ -76,6 +83,7 @@ _HOME = {
     "evaluation": "producer.evaluating",
     "job": "producer.job_control",
     "jobs": "producer.job_control",
+    "last_stage_change": "producer.promotion",
     "lineage": "producer.ancestry",
     "model": "producer.registry",
     "models": "producer.registry",

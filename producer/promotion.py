@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import socket
 
-from db import model_stages
+from db import job_records, model_stages
 from db.dialect import reading
 from db.errors import UsageError
 from db.model_stages import Decision, StageChange
@@ -26,8 +26,7 @@ def promote(reference: str, *, why: str, by: str | None = None) -> Model:
 
     Raises:
         ModelError: there is no such model, or its file is gone.
-        UsageError: no reason is given, it is in production already, or somebody else promoted
-            another at the same moment.
+        UsageError: no reason is given, or it is in production already.
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
     chosen = usable_model(_exact(reference))
@@ -40,7 +39,7 @@ def promote_if_better(
     job_id: int,
     *,
     metric: Metric = "map50_95",
-    base_in_production: bool = True,
+    since: int | None = None,
     by: str | None = None,
 ) -> Model:
     """Put the model of a comparison into production, if it was shown to be better than the base.
@@ -50,13 +49,14 @@ def promote_if_better(
     Args:
         job_id: of the comparison, of one model with its base.
         metric: by which.
-        base_in_production: whether the base must be the version in production, as it is what the
-            model is to replace: if another was promoted meanwhile, that is refused.
+        since: the `last_stage_change` of its name when this was begun; that of when the comparison
+            was asked for, if None. If somebody promoted or retired a version of it since, that is
+            not undone.
         by: who decides; the user of this process if None.
 
     Raises:
         UsageError: it is not better, the message says by how much; the job compared nothing, or
-            more than one model; or another was promoted meanwhile.
+            more than one model; or a stage was changed since.
         ModelError: the model's file is gone.
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
@@ -77,11 +77,23 @@ def promote_if_better(
             f"{other.model} was not shown to be better: {measured}; nothing was promoted"
         )
     chosen = usable_model(other.model)
-    in_use = model(base.model).id if base_in_production else None
     with database().begin() as tx:
+        if since is None:
+            asked_at = job_records.get(tx, job_id).created_at
+            since = model_stages.last_change(tx, chosen.name, until=asked_at)
         decision = Decision(by or whoami(), measured, job_id)
-        model_stages.promote(tx, chosen.id, decision, instead_of=in_use)
+        model_stages.promote(tx, chosen.id, decision, since=since)
     return model(chosen.reference)
+
+
+def last_stage_change(name: str) -> int:
+    """The number of the last promotion or retirement among the versions of a name, 0 if none.
+
+    Raises:
+        SchemaBehind, Unreachable: the database is not fit to work on.
+    """
+    with reading(database()) as tx:
+        return model_stages.last_change(tx, name)
 
 
 def retire(reference: str, *, why: str, by: str | None = None) -> Model:

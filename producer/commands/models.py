@@ -201,19 +201,18 @@ def _promote_after_comparison(
     from producer import console
     from producer.commands.waiting import wait_and_exit
     from producer.comparing import compare
-    from producer.promotion import promote_if_better
+    from producer.promotion import last_stage_change, promote_if_better
 
-    against_production = base == "production"
-    if against_production:
-        base = reference.partition("@")[0]
+    name = reference.partition("@")[0]
+    since = last_stage_change(name)
+    if base == "production":
+        base = name
     with console.image_progress() as on_read:
         enqueued = compare(base, [reference], data, on_read=on_read, **arguments)
     if enqueued.broker_away:
         console.print_broker_away(enqueued.broker_away)
     wait_and_exit([enqueued.job.id])
-    return promote_if_better(
-        enqueued.job.id, metric=metric.value, base_in_production=against_production
-    )
+    return promote_if_better(enqueued.job.id, metric=metric.value, since=since)
 
 
 @app.command()

@@ -137,10 +137,26 @@ def test_what_was_not_shown_to_be_better_is_refused(fruit: Engine, low: float, h
 def test_a_comparison_with_what_is_no_longer_in_production_promotes_nothing(fruit: Engine) -> None:
     job = compared(fruit, 1, 2, low=0.01, high=0.05)
     producer.promote("fruit@3", why="in a hurry")
-    with pytest.raises(UsageError, match="was changed while it was compared"):
+    with pytest.raises(UsageError, match="were changed while it was compared"):
         producer.promote_if_better(job)
     assert in_production() == ["fruit@3"]
-    assert producer.promote_if_better(job, base_in_production=False).reference == "fruit@2"
+    since = producer.last_stage_change("fruit")
+    assert producer.promote_if_better(job, since=since).reference == "fruit@2"
+
+
+def test_what_was_retired_while_it_was_compared_stays_retired(fruit: Engine) -> None:
+    job = compared(fruit, 1, 2, low=0.01, high=0.05)
+    producer.retire("fruit@2", why="mixes up limes and lemons")
+    with pytest.raises(UsageError, match="were changed while it was compared"):
+        producer.promote_if_better(job)
+    assert in_production() == ["fruit@1"]
+
+
+def test_a_version_that_was_added_while_it_was_compared_is_no_hindrance(fruit: Engine) -> None:
+    job = compared(fruit, 1, 2, low=0.01, high=0.05)
+    spec = RegisterSpec(name="fruit", weights="/d.pt", weights_sha256=sha256("d"))
+    finished(fruit, spec, checkpoint("apple"))
+    assert producer.promote_if_better(job).reference == "fruit@2"
 
 
 def test_only_a_comparison_of_two_decides(fruit: Engine) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import IntegrityError
 
 from db import job_records, jobs, results
+from db.dataset_results import known_dataset
+from db.dataset_tables import DatasetRow
 from db.errors import LeaseLost, ModelError
 from db.jobs import Lease
 from db.model_tables import ModelClassRow, ModelRow
@@ -186,6 +191,57 @@ def test_a_result_of_another_kind_is_refused(database: Engine) -> None:
         ):
             results.write(tx, lease.job, result)
     assert count(database, ModelRow) == 1
+
+
+def ending_with(first: Engine, second: Callable[[Connection], None]) -> Callable[[], None]:
+    """Have `second` begin in a transaction of its own while the caller's has written already."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with first.begin() as tx:
+                second(tx)
+        except BaseException as error:
+            failed.append(error)
+
+    other = threading.Thread(target=run)
+    other.start()
+    time.sleep(0.3)  # it waits for the lock of what the caller has written
+
+    def end() -> None:
+        other.join()
+        assert not failed, failed
+
+    return end
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_jobs_that_end_at_once_on_a_new_data_set_share_its_row(database: Engine) -> None:
+    def write(tx: Connection) -> None:
+        known_dataset(tx, sha256("d"), "d", "/d.yaml")
+
+    with database.begin() as tx:
+        write(tx)
+        end = ending_with(database, write)
+    end()
+    assert count(database, DatasetRow) == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_models_that_begin_a_name_at_once_are_two_versions_of_it(database: Engine) -> None:
+    leases = {one: begun(database, registering("new", one)) for one in ("a", "b")}
+
+    def write(tx: Connection, content: str) -> None:
+        jobs.finish(tx, leases[content])
+        results.write(tx, leases[content].job, checkpoint("apple"))
+
+    with database.begin() as tx:
+        write(tx, "a")
+        end = ending_with(database, lambda tx: write(tx, "b"))
+    end()
+    with database.begin() as tx:
+        found = tx.execute(select(ModelRow.version, ModelRow.stage).order_by(ModelRow.id)).all()
+    assert sorted(map(tuple, found)) == [(1, "production"), (2, "candidate")]
 
 
 def test_results_are_written_with_the_end_of_the_job_or_not_at_all(database: Engine) -> None:
