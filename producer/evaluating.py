@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, select
+from sqlalchemy import Connection, Select, case, func, or_, select
 
 from db.dataset_files import find_dataset, sha256_of_dataset
 from db.dataset_tables import DatasetRow
@@ -70,7 +70,8 @@ class OperatingPoint:
     Attributes:
         job_id: the evaluation.
         confidence: 0 to 1.
-        precision, recall, f1: means over the classes, at IoU 0.5.
+        precision, recall, f1: means over the classes, at IoU 0.5; where it was chosen by a
+            precision, that is the mean over the classes of which a box is left.
     """
 
     job_id: int
@@ -247,8 +248,9 @@ def operating_point(job_id: int, *, precision: float | None = None) -> Operating
 
     Args:
         job_id: the evaluation.
-        precision: take the lowest confidence, in steps of 0.01, at which the mean precision is at
-            least this and something is found; the one of the highest mean F1 if None.
+        precision: take the lowest confidence, in steps of 0.01, at which the precision is at least
+            this, as the mean over the classes of which a box is left (Ultralytics' own mean takes
+            the others for perfect); the confidence of the highest mean F1 if None.
 
     Raises:
         UsageError: the precision is never reached, or cannot be; the job measured nothing, or by
@@ -264,9 +266,16 @@ def operating_point(job_id: int, *, precision: float | None = None) -> Operating
             ).where(measured.job_id == job_id, measured.best_confidence.is_not(None))
         ).first()
         mean = tx.execute(
-            select(sweep.confidence, sweep.precision, sweep.recall, sweep.f1)
+            select(sweep.confidence, sweep.recall, sweep.f1)
             .where(sweep.job_id == job_id, sweep.position == 0, sweep.recall > 0)
             .order_by(sweep.confidence)
+        ).all()
+        # Above its most confident box, the curves of a class are precision 1 and recall 0.
+        a_box_is_left = or_(sweep.recall > 0, sweep.precision < 1)
+        told = tx.execute(
+            select(sweep.confidence, func.avg(sweep.precision))
+            .where(sweep.job_id == job_id, sweep.position > 0, a_box_is_left)
+            .group_by(sweep.confidence)
         ).all()
     if row is None:
         raise UsageError(
@@ -274,13 +283,18 @@ def operating_point(job_id: int, *, precision: float | None = None) -> Operating
         )
     if precision is None:
         return OperatingPoint(job_id, *row)
-    for one in mean:
-        if one.precision >= precision:
-            return OperatingPoint(job_id, *one)
-    highest = max(mean, key=lambda one: one.precision, default=None)
+    precisions = {confidence: float(average) for confidence, average in told}
+    points = [
+        OperatingPoint(job_id, confidence, precisions[confidence], recall, f1)
+        for confidence, recall, f1 in mean
+    ]
+    for point in points:
+        if point.precision >= precision:
+            return point
+    highest = max(points, key=lambda point: point.precision, default=None)
     most = (
         f"the highest is {highest.precision:.3f}, at {highest.confidence}"
         if highest
-        else ("it finds nothing")
+        else "it finds nothing"
     )
     raise UsageError(f"precision {precision} is never reached in job {job_id}: {most}")

@@ -79,6 +79,21 @@ def test_a_precision_takes_the_lowest_confidence_that_reaches_it(
     assert asked_conf(video, "fruit", precision=0.75) == 0.6
 
 
+def test_a_class_of_which_no_box_is_left_is_not_taken_for_perfect(
+    database: Engine, measured: Measured, video: Path
+) -> None:
+    job_id = measured.evaluation(0, 0)
+    sweep = EvaluationSweepRow
+    left = case((sweep.position < 2, 0.5), else_=1.0)
+    with database.begin() as tx:
+        of_job = update(sweep).where(sweep.job_id == job_id)
+        tx.execute(of_job.values(precision=left, recall=case((sweep.position < 2, 0.1), else_=0)))
+        tx.execute(of_job.where(sweep.position == 0).values(precision=0.9))  # as Ultralytics has it
+    with pytest.raises(UsageError, match=r"precision 0.6 is never reached .* highest is 0.500"):
+        asked_conf(video, "fruit", precision=0.6)
+    assert asked_conf(video, "fruit", precision=0.5) == 0
+
+
 def test_what_chooses_no_confidence_is_refused_and_nothing_is_enqueued(
     database: Engine, measured: Measured, video: Path
 ) -> None:

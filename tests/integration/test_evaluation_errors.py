@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
 
 import polars as pl
 import pytest
@@ -148,15 +149,25 @@ def test_confidences_are_chosen_from_the_newest_evaluation(
     assert producer.operating_confidence(model) == result.best_confidence
     assert producer.operating_point(older.id).confidence == 0.9
     found = producer.operating_point(job.id, precision=0.5)
-    curve = result.sweep[0].precision
-    place = round(found.confidence * 100)
-    assert found.precision == curve[place] >= 0.5
-    assert max(curve[:place], default=0) < 0.5
+    curve = [
+        mean(
+            one.precision[place]
+            for one in result.sweep[1:]
+            if one.recall[place] > 0 or one.precision[place] < 1
+        )
+        for place in range(round(found.confidence * 100) + 1)
+    ]
+    assert found.precision == pytest.approx(curve[-1])
+    assert curve[-1] >= 0.5
+    assert max(curve[:-1], default=0) < 0.5
     with pytest.raises(UsageError, match=r"a precision is above 0 and at most 1, not 1\.5"):
         producer.operating_point(job.id, precision=1.5)
-    none = tuple(0.0 for _ in curve)
-    poor = result.sweep[0].model_copy(update={"precision": tuple(0.4 * one for one in curve)})
-    poorer = result.model_copy(update={"sweep": (poor,)})
+    none = tuple(0.0 for _ in result.sweep[0].recall)
+    poor = [
+        one.model_copy(update={"precision": tuple(0.4 * value for value in one.precision)})
+        for one in result.sweep
+    ]
+    poorer = result.model_copy(update={"sweep": tuple(poor)})
     job = finished(database, spec_of(data), poorer)
     with pytest.raises(UsageError, match=r"precision 0\.95 is never reached .*: the highest is 0"):
         producer.operating_confidence(model, precision=0.95)
