@@ -62,7 +62,7 @@ def train(
         PermanentError: memory does not suffice, or the loss is no number any more.
         Stopped: the job was told to stop.
     """
-    arguments = _arguments(spec, data, device, start, context.folder / "run")
+    arguments = arguments_for(spec, data, device, start, context.folder / "run")
     try:
         return _once(arguments, start, following, context)
     except OutOfMemory as error:
@@ -74,14 +74,18 @@ def train(
     torch.cuda.empty_cache()
     if following.last is not None:
         start = Start(checkpoint=following.last)  # the best one lies in its folder
-        arguments = _arguments(spec, data, device, start, context.folder / "run")
+        arguments = arguments_for(spec, data, device, start, context.folder / "run")
     return _once(arguments | {"batch": half}, start, following, context)
 
 
-def _arguments(
+def arguments_for(
     spec: TrainSpec, data: Path, device: str, start: Start, folder: Path
 ) -> dict[str, Any]:
     """Ultralytics' arguments for what was asked."""
+    if start.trained is not None:
+        # Only the final validation is left, which is one device's: the processes of the others
+        # would refuse to go on with a training that is over.
+        device = device.partition(",")[0]
     arguments = {
         "task": "detect",
         "mode": "train",
