@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from db.errors import UsageError
@@ -150,6 +150,20 @@ def read_setting(text: str) -> tuple[str, Value]:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return name, read
+
+
+def read_settings(texts: Iterable[str]) -> dict[str, Value]:
+    """The names and values of several.
+
+    Raises:
+        UsageError: one of them cannot be, or is given twice.
+    """
+    found: dict[str, Value] = {}
+    for name, value in map(read_setting, texts):
+        if name in found:
+            raise UsageError(f"--set {name} is given twice: {found[name]} and {value}")
+        found[name] = value
+    return found
 
 
 def check_setting(name: str, value: Value) -> None:

@@ -64,8 +64,9 @@ def _render(clip: Path) -> Path:
 def _track(video: Path, weights: Path, home: Path) -> int:
     from db.settings import settings
     from producer import add_model, job, report, track
-    from producer.console import follow, print_report
+    from producer.console import print_report
     from producer.embedded import Embedded
+    from producer.progress import follow
 
     print("Starting broker, database, worker and reconciler …")
     with Embedded(settings(), with_flower=False):

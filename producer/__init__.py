@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from producer.comparing import compare, comparison
     from producer.dataset_checks import check_dataset, dataset, datasets
     from producer.enqueue import Enqueued
-    from producer.evaluating import evaluate, evaluation, operating_confidence, operating_point
+    from producer.evaluating import evaluate, evaluation, operating_point, operating_point_of
     from producer.follow import wait, watch
     from producer.job_control import cancel, job, jobs, retry
     from producer.predicting import predict, prediction
@@ -52,8 +52,8 @@ __all__ = [
     "lineage",
     "model",
     "models",
-    "operating_confidence",
     "operating_point",
+    "operating_point_of",
     "predict",
     "prediction",
     "promote",
@@ -87,8 +87,8 @@ _HOME = {
     "lineage": "producer.ancestry",
     "model": "producer.registry",
     "models": "producer.registry",
-    "operating_confidence": "producer.evaluating",
     "operating_point": "producer.evaluating",
+    "operating_point_of": "producer.evaluating",
     "predict": "producer.predicting",
     "prediction": "producer.predicting",
     "promote": "producer.promotion",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from db.dataset_tables import DatasetRow
 from db.dialect import reading
-from db.training_tables import TrainingRow
+from db.training_tables import TrainingEpochRow, TrainingRow
 from producer.enqueue import database
 from producer.registry import Model, chosen, read_models
 
@@ -24,7 +24,9 @@ class Making:
         dataset, dataset_sha256: what it was trained on.
         args: what was asked, under Ultralytics' names.
         versions: of the code.
-        epochs_run, best_epoch: how many there were, and the one whose weights are the model.
+        epochs_run: how many there were.
+        best_epoch, last_epoch: the one whose weights are the model, and the last one; an extension
+            counts on.
         extends_job_id: the training that this one went on with.
     """
 
@@ -36,6 +38,7 @@ class Making:
     versions: dict[str, Any]
     epochs_run: int
     best_epoch: int
+    last_epoch: int
     extends_job_id: int | None
 
 
@@ -68,8 +71,16 @@ def lineage(reference: str) -> tuple[Ancestor, ...]:
 
 def _making(tx: Connection, model: Model) -> tuple[Making | None, int | None]:
     trained, datasets = TrainingRow.__table__, DatasetRow.__table__
+    epochs = select(func.max(TrainingEpochRow.epoch)).where(
+        TrainingEpochRow.job_id == trained.c.job_id
+    )
     query = (
-        select(trained, datasets.c.name.label("dataset"), datasets.c.sha256.label("dataset_sha256"))
+        select(
+            trained,
+            datasets.c.name.label("dataset"),
+            datasets.c.sha256.label("dataset_sha256"),
+            epochs.scalar_subquery().label("last_epoch"),
+        )
         .join(datasets, datasets.c.id == trained.c.dataset_id)
         .where(trained.c.model_id == model.id)
         .order_by(trained.c.job_id)

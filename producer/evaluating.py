@@ -204,15 +204,17 @@ def in_order(
     return tuple(sorted(rows, key=lambda row: order.index(row[column])))
 
 
-def operating_confidence(
+def operating_point_of(
     model: Model, *, imgsz: int | None = None, precision: float | None = None
-) -> float:
-    """The confidence from which on to count a model's boxes, by its newest evaluation.
+) -> OperatingPoint:
+    """A confidence from which on to count a model's boxes, by its newest evaluation.
+
+    One on images that it was not trained on is preferred, of these one at the same size: both
+    change confidences.
 
     Args:
         model: a registered model, exactly this version.
-        imgsz: the size at which it will be used: an evaluation at that size is preferred to a newer
-            one, since confidences change with the size.
+        imgsz: the size at which it will be used.
         precision: as for `operating_point`.
 
     Raises:
@@ -226,7 +228,7 @@ def operating_confidence(
             f"{model.reference} was not evaluated yet: no confidence is known to be good. First "
             f"`nightshelf evaluate {model.reference} DATA.yaml --wait`"
         )
-    return operating_point(job_id, precision=precision).confidence
+    return operating_point(job_id, precision=precision)
 
 
 def _newest(model_sha256: str, imgsz: int | None) -> Select[int]:
@@ -237,10 +239,23 @@ def _newest(model_sha256: str, imgsz: int | None) -> Select[int]:
         .join(JobRow, jobs.id == EvaluationRow.job_id)
         .where(models.sha256 == model_sha256)
         .order_by(
-            case((EvaluationRow.imgsz == imgsz, 0), else_=1), jobs.ended_at.desc(), jobs.id.desc()
+            case((EvaluationRow.split == "train", 1), else_=0),
+            case((EvaluationRow.imgsz == imgsz, 0), else_=1),
+            jobs.ended_at.desc(),
+            jobs.id.desc(),
         )
         .limit(1)
     )
+
+
+def check_precision(precision: float) -> None:
+    """Make sure that a model can be that precise.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not 0 < precision <= 1:
+        raise UsageError(f"a precision is above 0 and at most 1, not {precision}")
 
 
 def operating_point(job_id: int, *, precision: float | None = None) -> OperatingPoint:
@@ -253,21 +268,21 @@ def operating_point(job_id: int, *, precision: float | None = None) -> Operating
             the others for perfect); the confidence of the highest mean F1 if None.
 
     Raises:
-        UsageError: the precision is never reached, or cannot be; the job measured nothing, or by
-            an earlier version.
+        UsageError: the precision is never reached, or cannot be; the model finds nothing; the job
+            measured nothing, or by an earlier version.
     """
-    if precision is not None and not 0 < precision <= 1:
-        raise UsageError(f"a precision is above 0 and at most 1, not {precision}")
+    if precision is not None:
+        check_precision(precision)
     measured, sweep = EvaluationRow.__table__.c, EvaluationSweepRow.__table__.c
     with reading(database()) as tx:
         row = tx.execute(
             select(
                 measured.best_confidence, measured.precision, measured.recall, measured.f1
-            ).where(measured.job_id == job_id, measured.best_confidence.is_not(None))
+            ).where(measured.job_id == job_id)
         ).first()
         mean = tx.execute(
             select(sweep.confidence, sweep.recall, sweep.f1)
-            .where(sweep.job_id == job_id, sweep.position == 0, sweep.recall > 0)
+            .where(sweep.job_id == job_id, sweep.position == 0)
             .order_by(sweep.confidence)
         ).all()
         # Above its most confident box, the curves of a class are precision 1 and recall 0.
@@ -277,24 +292,25 @@ def operating_point(job_id: int, *, precision: float | None = None) -> Operating
             .where(sweep.job_id == job_id, sweep.position > 0, a_box_is_left)
             .group_by(sweep.confidence)
         ).all()
-    if row is None:
+    if row is None or not mean:
         raise UsageError(
             f"job {job_id} has no curve of precision: evaluate the model again, with --force"
         )
-    if precision is None:
-        return OperatingPoint(job_id, *row)
     precisions = {confidence: float(average) for confidence, average in told}
     points = [
         OperatingPoint(job_id, confidence, precisions[confidence], recall, f1)
         for confidence, recall, f1 in mean
+        if recall > 0
     ]
+    if row.best_confidence is None or not points:
+        raise UsageError(f"in job {job_id} the model finds nothing: no confidence is a good one")
+    if precision is None:
+        return OperatingPoint(job_id, *row)
     for point in points:
         if point.precision >= precision:
             return point
-    highest = max(points, key=lambda point: point.precision, default=None)
-    most = (
-        f"the highest is {highest.precision:.3f}, at {highest.confidence}"
-        if highest
-        else "it finds nothing"
+    highest = max(points, key=lambda point: point.precision)
+    raise UsageError(
+        f"precision {precision} is never reached in job {job_id}: the highest is "
+        f"{highest.precision:.3f}, at {highest.confidence}"
     )
-    raise UsageError(f"precision {precision} is never reached in job {job_id}: {most}")

@@ -181,7 +181,7 @@ def report(name: ReportName, job_id: int | None = None) -> Report:
 def _refuse_other(tx: Connection, job_id: int, name: str, parts: _Parts) -> None:
     job = job_records.get(tx, job_id)
     if job.kind not in parts.kinds:
-        raise UsageError(f"job {job_id} is a {job.kind} job: it has no {name}")
+        raise UsageError(f"job {job_id} is of kind {job.kind}: it has no {name}")
     if job.state is not State.SUCCEEDED and not parts.begun:
         hint = f": {job.error}" if job.error else f" (`nightshelf jobs watch {job_id}`)"
         raise UsageError(f"job {job_id} has no results, it is {job.state}{hint}")

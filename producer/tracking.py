@@ -12,7 +12,7 @@ from db.errors import UsageError
 from db.files import sha256_of
 from db.specs import Priority, TrackerOptions, TrackSpec
 from producer.enqueue import Enqueued, enqueue, validated
-from producer.evaluating import operating_confidence
+from producer.evaluating import operating_point_of
 from producer.inputs import LeavingOut, find_videos, log_left_out
 from producer.registry import Model, usable_model
 
@@ -76,7 +76,7 @@ def track(
         raise UsageError(f"a precision chooses the confidence: give it with `auto`, not {conf}")
     registered = usable_model(model)
     if conf == "auto":
-        conf = operating_confidence(registered, imgsz=imgsz, precision=precision)
+        conf = operating_point_of(registered, imgsz=imgsz, precision=precision).confidence
     found = find_videos(videos, on_left_out)
     # A mistake in a value is told before gigabytes are read for their content.
     spec = validated(

@@ -17,7 +17,7 @@ from db.errors import UsageError
 from db.model_tables import ModelRow
 from db.specs import Priority, RegisterSpec, Spec, TrainSpec
 from db.states import State
-from db.training_settings import read_setting
+from db.training_settings import read_settings
 from db.training_tables import TrainingEpochRow, TrainingRow
 from producer.bases import Base, extension_of, find_base
 from producer.dataset_checks import called
@@ -100,7 +100,7 @@ def train(
         "batch": batch,
         "patience": patience,
         "seed": seed,
-        "settings": dict(map(read_setting, settings)) or None,
+        "settings": read_settings(settings) or None,
     }
     given = {key: value for key, value in given.items() if value is not None}
     where = {"dataset": dataset or called(path), "data": str(path), "device": device}

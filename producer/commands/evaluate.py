@@ -64,12 +64,19 @@ def evaluate(
 
     Example: `nightshelf evaluate fruit fruit/data.yaml --imgsz 416 --wait`
     """
+    from db.errors import UsageError
     from producer import console
     from producer.commands.waiting import tell_or_wait
+    from producer.evaluating import check_precision, evaluation, operating_point
     from producer.evaluating import evaluate as enqueue_evaluation
-    from producer.evaluating import evaluation, operating_point
+    from producer.job_control import job
+    from producer.progress import image_progress
 
-    with console.image_progress() as on_read:
+    if precision is not None:
+        if not wait:
+            raise UsageError("--precision tells something once it is measured: say --wait, too")
+        check_precision(precision)
+    with image_progress() as on_read:
         enqueued = enqueue_evaluation(
             model,
             data,
@@ -92,7 +99,11 @@ def evaluate(
         point = asdict(operating_point(found.job_id, precision=precision))
         del point["job_id"]
     if as_json:
-        console.print_json(asdict(found) | ({"operating_point": point} if point else {}))
+        console.print_json(
+            asdict(found)
+            | ({"operating_point": point} if point else {})
+            | {"files": console.file_dicts(job(found.job_id).files)}
+        )
     elif point:
         typer.echo()
         console.print_table(tuple(point), [tuple(point.values())], title=f"precision {precision}")
@@ -100,6 +111,7 @@ def evaluate(
 
 def print_evaluation(found: Evaluation) -> None:
     """Print what was measured: each class, what goes wrong, and how fast it went."""
+    from db.report_columns import ALL
     from producer import console
     from producer.job_control import job
 
@@ -109,7 +121,7 @@ def print_evaluation(found: Evaluation) -> None:
         f"({found.dataset_sha256[:12]}), imgsz {metrics['imgsz']}, batch {metrics['batch']}\n"
     )
     rows = [[one["class"], *(one[name] for name in _OVERALL)] for one in found.classes]
-    rows.append(["all", *(metrics[name] for name in _OVERALL)])
+    rows.append([ALL, *(metrics[name] for name in _OVERALL)])
     console.print_table(("class", *_OVERALL), rows)
     typer.echo()
     console.print_table(_SPEED, [[metrics[name] for name in _SPEED]], title="per image")
@@ -118,7 +130,7 @@ def print_evaluation(found: Evaluation) -> None:
         console.print_table(
             ("error", "count", "map50_cost"),
             [(one["kind"], one["count"], one["map50_cost"]) for one in found.errors],
-            title=f"errors from confidence {metrics['best_confidence']:.3f} on",
+            title=f"errors from confidence {metrics['best_confidence'] or 0:.3f} on",
         )
         typer.echo()
     console.print_files(file for file in job(found.job_id).files if file.name == "report.html")

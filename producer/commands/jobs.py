@@ -33,6 +33,7 @@ def list_(
     from producer import console
     from producer.follow import Sight
     from producer.job_control import jobs
+    from producer.progress import describe_progress
 
     found = jobs(states=state or (), kinds=kind or (), limit=limit)
     if as_json:
@@ -48,7 +49,7 @@ def list_(
                 job.label,
                 job.attempt,
                 job.created_at,
-                console.describe_progress(Sight(job)),
+                describe_progress(Sight(job)),
             )
             for job in found
         ],
@@ -68,7 +69,7 @@ def show(job_id: JobId, as_json: Json = False) -> None:
             | {
                 "attempts": [asdict(one) for one in details.attempts],
                 "children": [console.job_dict(one) for one in details.children],
-                "files": [asdict(one) for one in details.files],
+                "files": console.file_dicts(details.files),
             }
         )
         return

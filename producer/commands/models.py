@@ -198,20 +198,29 @@ def promote(
 def _promote_after_comparison(
     reference: str, base: str, data: str, metric: MetricName, **arguments: Any
 ) -> Model:
+    from db.errors import UsageError
     from producer import console
     from producer.commands.waiting import wait_and_exit
     from producer.comparing import compare
+    from producer.progress import image_progress
     from producer.promotion import last_stage_change, promote_if_better
+    from producer.registry import model
 
+    if model(reference).stage == "production":
+        raise UsageError(f"{reference} is in production already")
     name = reference.partition("@")[0]
     since = last_stage_change(name)
     if base == "production":
         base = name
-    with console.image_progress() as on_read:
+    with image_progress() as on_read:
         enqueued = compare(base, [reference], data, on_read=on_read, **arguments)
     if enqueued.broker_away:
         console.print_broker_away(enqueued.broker_away)
-    wait_and_exit([enqueued.job.id])
+    wait_and_exit(
+        [enqueued.job.id],
+        interrupted=f"Nothing was promoted. Job {enqueued.job.id} goes on: the same command again "
+        "promotes by what it finds",
+    )
     return promote_if_better(enqueued.job.id, metric=metric.value, since=since)
 
 
@@ -244,7 +253,7 @@ def lineage(
             continue
         code = ", ".join(f"{name} {version}" for name, version in one.made.versions.items())
         on = f"{one.made.dataset} ({one.made.dataset_sha256[:12]})"
-        epochs = f"{one.made.best_epoch} of {one.made.epochs_run}"
+        epochs = f"{one.made.best_epoch} of {one.made.last_epoch}"
         rows.append([*row, one.made.job_id, one.made.base, on, epochs, code])
     columns = ("model", "stage", "sha256", "job_id", "made_from", "trained_on", "epoch", "code")
     console.print_table(columns, rows)

@@ -57,10 +57,12 @@ def predict(
     """
     from producer import console
     from producer.commands.waiting import tell_or_wait
+    from producer.job_control import job
     from producer.predicting import predict as enqueue_prediction
     from producer.predicting import prediction
+    from producer.progress import image_progress
 
-    with console.image_progress() as on_read:
+    with image_progress() as on_read:
         enqueued = enqueue_prediction(
             sources,
             model,
@@ -78,14 +80,14 @@ def predict(
     tell_or_wait(enqueued, wait=wait, as_json=as_json)
     found = prediction(enqueued.job.id)
     if as_json:
-        console.print_json(asdict(found))
+        found.facts["annotated"] = _drawn(found)
+        console.print_json(asdict(found) | {"files": console.file_dicts(job(found.job_id).files)})
     else:
         _print(found)
 
 
 def _print(found: Prediction) -> None:
     from db.one_line import printable
-    from db.settings import settings
     from producer import console
     from producer.job_control import job
 
@@ -113,6 +115,14 @@ def _print(found: Prediction) -> None:
         )
         typer.echo()
     console.print_files(job(found.job_id).files)
-    if facts["annotated"]:
-        archive = ".tar" if settings().files_url else ""
-        typer.echo(f"\ndrawn: {settings().located(facts['annotated'])}{archive}")
+    if drawn := _drawn(found):
+        typer.echo(f"\ndrawn: {drawn}")
+
+
+def _drawn(found: Prediction) -> str | None:
+    """Where the images are with their boxes drawn: a folder, or in an object store one archive."""
+    from db.settings import settings
+
+    address = found.facts["annotated"]
+    archive = ".tar" if settings().files_url else ""
+    return address and f"{settings().located(address)}{archive}"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from db.spec import Priority
 from db.tracking_specs import TrackerOptions
 from producer.commands.options import Classes, Device, Force, Imgsz, Iou, ModelOption, Wait, names
+
+if TYPE_CHECKING:
+    from producer.evaluating import OperatingPoint
 
 
 class PriorityName(StrEnum):
@@ -101,7 +104,10 @@ def track(
     from producer import console
     from producer.commands.waiting import wait_and_exit
     from producer.enqueue import validated
+    from producer.evaluating import operating_point_of
     from producer.inputs import find_videos
+    from producer.progress import reading_progress
+    from producer.registry import usable_model
     from producer.tracking import track as enqueue_tracks
 
     options = validated(
@@ -111,14 +117,19 @@ def track(
         hit_counter_max=hit_counter_max,
         initialization_delay=initialization_delay,
     )
+    confidence = _confidence(conf)
+    if confidence == "auto":
+        registered = usable_model(model)
+        point = operating_point_of(registered, imgsz=imgsz, precision=precision)
+        model, confidence, precision = registered.reference, point.confidence, None
     paths = find_videos(
         videos, lambda reason: typer.echo(f"nightshelf: left out: {reason}", err=True)
     )
-    with console.reading_progress(sum(path.stat().st_size for path in paths)) as on_read:
+    with reading_progress(sum(path.stat().st_size for path in paths)) as on_read:
         enqueued = enqueue_tracks(
             paths,
             model,
-            conf=_confidence(conf),
+            conf=confidence,
             precision=precision,
             iou=iou,
             imgsz=imgsz,
@@ -137,12 +148,25 @@ def track(
         for path, one in zip(paths, enqueued, strict=True):
             console.print_enqueued(one, printable(path.name))
         if conf == "auto":
-            chosen = enqueued[0].job.spec
-            typer.echo(f"confidence {chosen['conf']:.3f}, by {chosen['model']}'s last evaluation")
+            _print_choice(point, imgsz)
     if enqueued[0].broker_away:
         console.print_broker_away(enqueued[0].broker_away)
     if wait:
         wait_and_exit([one.job.id for one in enqueued], quiet=as_json)
+
+
+def _print_choice(point: OperatingPoint, imgsz: int) -> None:
+    """Say which confidence was chosen, and by what."""
+    from producer.evaluating import evaluation
+
+    by = evaluation(point.job_id)
+    split, size = by.metrics["split"], by.metrics["imgsz"]
+    typer.echo(
+        f"confidence {point.confidence:.3f}, by the evaluation of {by.model} on {by.dataset} "
+        f"{split} at imgsz {size} (job {point.job_id})"
+    )
+    if size != imgsz:
+        typer.echo(f"It was not evaluated at imgsz {imgsz}, where another may be better")
 
 
 def _confidence(text: str) -> float | Literal["auto"]:

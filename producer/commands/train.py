@@ -76,10 +76,12 @@ def train(
     """
     from producer import console
     from producer.commands.waiting import tell_or_wait
+    from producer.job_control import job
+    from producer.progress import image_progress
     from producer.trainings import train as enqueue_training
     from producer.trainings import training
 
-    with console.image_progress() as on_read:
+    with image_progress() as on_read:
         enqueued = enqueue_training(
             data,
             base,
@@ -98,7 +100,7 @@ def train(
     tell_or_wait(enqueued, wait=wait, as_json=as_json)
     found = training(enqueued.job.id)
     if as_json:
-        console.print_json(asdict(found))
+        console.print_json(asdict(found) | {"files": console.file_dicts(job(found.job_id).files)})
     else:
         print_training(found)
 

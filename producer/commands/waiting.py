@@ -36,10 +36,11 @@ def wait_and_exit(
     as_json: bool = False,
     quiet: bool = False,
     failed: int = ExitCode.JOB_NOT_SUCCEEDED,
+    interrupted: str | None = None,
 ) -> None:
     """Follow jobs until they are over; ends the command, as `failed`, unless all succeeded.
 
-    Ctrl-C ends the waiting and not the jobs.
+    Ctrl-C ends the waiting and not the jobs, which is said, or what `interrupted` says instead.
     """
     try:
         if quiet:
@@ -47,12 +48,13 @@ def wait_and_exit(
 
             jobs = wait(job_ids)
         else:
-            jobs = console.follow(job_ids, as_json=as_json)
+            from producer.progress import follow
+
+            jobs = follow(job_ids, as_json=as_json)
     except KeyboardInterrupt:
         ids = " ".join(map(str, job_ids))
-        console.stderr.print(
-            f"The jobs go on. See them again: nightshelf jobs watch {ids}".rstrip()
-        )
+        goes_on = f"The jobs go on. See them again: nightshelf jobs watch {ids}".rstrip()
+        console.stderr.print(interrupted or goes_on)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     bad = [job for job in jobs if job.state != "succeeded"]
     for job in bad:

@@ -78,5 +78,9 @@ def test_an_evaluation_names_the_confidence_that_reaches_a_precision(
     found = house.cli_json(*arguments, "--precision", "0.5")
     assert found["operating_point"]["precision"] >= 0.5
     assert len(found["errors"]) == 6
+    [page] = [one["location"] for one in found["files"] if one["name"] == "report.html"]
+    assert "mAP" in Path(page).read_text()
     refused = house.cli(*arguments, "--precision", "2", code=1)
     assert "a precision is above 0 and at most 1" in refused
+    refused = house.cli(*arguments[:-1], "--precision", "0.5", code=1)
+    assert "say --wait, too" in refused

@@ -34,10 +34,15 @@ def video(tmp_path: Path) -> Path:
 
 
 def evaluated(
-    database: Engine, measured: Measured, model: int, best: float, imgsz: int = 640
+    database: Engine,
+    measured: Measured,
+    model: int,
+    best: float,
+    imgsz: int = 640,
+    split: str = "val",
 ) -> None:
     """An evaluation: precision is 0.5 below a confidence of 0.6, and 0.8 from there on."""
-    job_id = measured.evaluation(model, 0, best_confidence=best, imgsz=imgsz)
+    job_id = measured.evaluation(model, 0, split, best_confidence=best, imgsz=imgsz)
     sweep = EvaluationSweepRow
     with database.begin() as tx:
         tx.execute(
@@ -70,6 +75,14 @@ def test_auto_prefers_an_evaluation_at_the_size_that_is_tracked_at(
     assert asked_conf(video, "fruit") == 0.31
     [asked] = producer.track([video], "fruit", conf="auto", imgsz=416)
     assert asked.job.spec["conf"] == 0.43
+
+
+def test_auto_prefers_what_the_model_was_not_trained_on(
+    database: Engine, measured: Measured, video: Path
+) -> None:
+    evaluated(database, measured, 0, best=0.31, imgsz=416)
+    evaluated(database, measured, 0, best=0.9, split="train")
+    assert asked_conf(video, "fruit") == 0.31
 
 
 def test_a_precision_takes_the_lowest_confidence_that_reaches_it(

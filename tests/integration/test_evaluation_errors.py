@@ -143,10 +143,10 @@ def test_confidences_are_chosen_from_the_newest_evaluation(
     finished(database, register, checkpoint("apple", "banana"))
     model = producer.model("products@1")
     with pytest.raises(UsageError, match="products@1 was not evaluated yet"):
-        producer.operating_confidence(model)
+        producer.operating_point_of(model)
     older = finished(database, spec_of(data), result.model_copy(update={"best_confidence": 0.9}))
     job = finished(database, spec_of(data), result)
-    assert producer.operating_confidence(model) == result.best_confidence
+    assert producer.operating_point_of(model).confidence == result.best_confidence
     assert producer.operating_point(older.id).confidence == 0.9
     found = producer.operating_point(job.id, precision=0.5)
     curve = [
@@ -170,10 +170,10 @@ def test_confidences_are_chosen_from_the_newest_evaluation(
     poorer = result.model_copy(update={"sweep": tuple(poor)})
     job = finished(database, spec_of(data), poorer)
     with pytest.raises(UsageError, match=r"precision 0\.95 is never reached .*: the highest is 0"):
-        producer.operating_confidence(model, precision=0.95)
+        producer.operating_point_of(model, precision=0.95)
     blind = result.sweep[0].model_copy(update={"recall": none})
     job = finished(database, spec_of(data), result.model_copy(update={"sweep": (blind,)}))
-    with pytest.raises(UsageError, match="it finds nothing"):
+    with pytest.raises(UsageError, match="the model finds nothing"):
         producer.operating_point(job.id, precision=0.1)
 
 

@@ -401,7 +401,7 @@ def test_a_report_on_a_job_without_results_says_why_there_are_none(
     with pytest.raises(UsageError, match="it is failed: the file is no video"):
         producer.report("counts", one.job.id)
     [registration] = producer.jobs(kinds=["register"])
-    with pytest.raises(UsageError, match="is a register job: it has no tracks"):
+    with pytest.raises(UsageError, match="is of kind register: it has no tracks"):
         producer.report("tracks", registration.id)
     with pytest.raises(UsageError, match="there is no report 'guesses'"):
         producer.report("guesses", one.job.id)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from db.errors import UsageError
-from db.training_settings import SETTINGS, check_setting, read_setting
+from db.training_settings import SETTINGS, check_setting, read_setting, read_settings
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,12 @@ def test_what_cannot_be_set_is_refused_with_what_can(typed: str, reason: str) ->
         read_setting(typed)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_setting_is_given_once() -> None:
+    assert read_settings(["lr0=0.1", "lrf=0.2"]) == {"lr0": 0.1, "lrf": 0.2}
+    with pytest.raises(UsageError, match=r"--set lr0 is given twice: 0\.1 and 0\.2"):
+        read_settings(["lr0=0.1", "lr0=0.2"])
 
 
 def test_the_ends_of_a_range_belong_to_it() -> None:
