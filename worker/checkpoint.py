@@ -42,12 +42,20 @@ def inspect(path: Path) -> Checkpoint:
     """Say what a checkpoint is.
 
     Raises:
-        ModelError: it is no YOLOv8 detection checkpoint; the message says what it is instead.
+        ModelError: it is no YOLOv8 detection checkpoint, the message says what it is instead; or
+            two of its classes have the same name, and what it sees could not be told apart.
     """
     model = load(path)
+    class_names = tuple(model.names.values())
+    for number, name in enumerate(class_names):
+        if (first := class_names.index(name)) < number:
+            raise ModelError(
+                f"{path} calls both class {first} and class {number} {name}: give each class a "
+                "name of its own, and add it again"
+            )
     return Checkpoint(
         task="detect",
-        class_names=tuple(model.names.values()),
+        class_names=class_names,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         architecture=_architecture(model) or "yolov8",
         size_bytes=path.stat().st_size,

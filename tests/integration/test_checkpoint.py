@@ -229,6 +229,13 @@ def test_a_model_for_grey_images_is_refused(save):
         inspect(save(model(ch=1, cfg=TINY_YOLOV8 | {"channels": 1})))
 
 
+def test_two_classes_of_one_name_are_refused(save):
+    made = model()
+    made.names = {0: "apple", 1: "banana", 2: "apple"}
+    with pytest.raises(ModelError, match="calls both class 0 and class 2 apple"):
+        inspect(save(made))
+
+
 @pytest.mark.parametrize("names", [{1: "a", 2: "b", 3: "c"}, {0: "a", 1: "b"}, ["a", "b"], None])
 def test_class_names_that_do_not_fit_the_model_are_refused(save, names):
     made = model()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -397,11 +398,27 @@ def no_val(data: Path) -> None:
     data.write_text(yaml.safe_dump({key: content[key] for key in ("train", "names")}))
 
 
+def one_name_twice(data: Path) -> None:
+    data.write_text(data.read_text().replace("banana", "apple"))
+
+
+def latin_name(data: Path) -> None:
+    image = os.fsencode(data.parent / "images/val/val0.png")
+    os.rename(image, image.replace(b"val0", b"caf\xe9"))
+
+
+def over_the_edge(data: Path) -> None:
+    label = data.parent / "labels/train/train1.txt"
+    label.write_text("\ufeff" + label.read_text() + "0 0.98 0.5 0.05 0.2\n")
+
+
 @pytest.mark.parametrize(
     ("break_it", "reason"),
     [
+        (one_name_twice, "calls both class 0 and class 1 apple"),
+        (latin_name, r"caf.udce9.png is not UTF-8: rename"),
         (empty, "has no labels in train: they are looked for beside the images, as /"),
-        (unknown_class, r"1 of 6 images of .*train1.txt, line 2 \(class out of range\): mend"),
+        (unknown_class, r"1 of 6 images of .*train1.png \(Label class 7 exceeds .*\): mend"),
         (no_bytes, r"1 of 6 images of .*val0.png \(it has 0 bytes\)"),
         (no_image, r"1 of 6 images of .*train0.png \(it is no image\)"),
         (no_val, "has no val: it has train"),
@@ -416,6 +433,14 @@ def test_a_data_set_of_which_something_would_be_left_out_is_refused(
     with pytest.raises(DatasetError, match=reason):
         train.run(spec(data), attempt.context)
     assert list(attempt.folder.iterdir()) == []
+
+
+def test_what_ultralytics_keeps_is_trained_on(home: Path, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "set", {"train": 4, "val": 2})
+    over_the_edge(data)
+    attempt = Attempt(home)
+    train.run(spec(data, epochs=1), attempt.context)
+    assert len(attempt.epochs) == 1
 
 
 @pytest.fixture

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import filterfalse, islice
 from pathlib import Path
 
 import polars as pl
 
-from db.dataset_files import DatasetFiles, label_of
+from db.dataset_files import DatasetFiles, has_utf8_name, label_of
+from db.one_line import printable
 from worker.datasets.duplicates import same, similar
 from worker.datasets.labels import Labels, read_labels
 from worker.datasets.pictures import Picture, read_picture
@@ -87,23 +89,20 @@ def examine(files: DatasetFiles, on_read: Callable[[int], None]) -> Examination:
     """
     images: list[tuple[object, ...]] = []
     objects: list[tuple[object, ...]] = []
-    problems = [Problem(Kind.REPAIRED, None, repair) for repair in files.repairs]
-    problems += [
-        Problem(Kind.MISSING_SPLIT, split, f"{files.data} names no `{split}`")
-        for split in ("train", "val")
-        if split not in files.splits
-    ]
+    problems = [*_of_yaml(files)]
     classes, done = len(files.class_names), 0
     for split, paths in files.splits.items():
-        for one in _read_all(paths, classes):
+        for one in _read_all(filter(has_utf8_name, paths), classes):
             problems += _problems(split, one)
             if one.picture is not None:
                 images.append(_image_row(split, one))
                 objects += _object_rows(split, one, files.class_names)
             on_read(done := done + 1)
-        problems += [
-            Problem(Kind.LABEL_WITHOUT_IMAGE, split, str(label)) for label in _lone_labels(paths)
-        ]
+        for kind, wrong in (
+            (Kind.UNDECODABLE_NAME, filterfalse(has_utf8_name, paths)),
+            (Kind.LABEL_WITHOUT_IMAGE, _lone_labels(paths)),
+        ):
+            problems += [Problem(kind, split, printable(str(path))) for path in wrong]
     seen = pl.DataFrame(images, schema=IMAGES_SCHEMA, orient="row")
     boxes = pl.DataFrame(objects, schema=OBJECTS_SCHEMA, orient="row")
     problems += [*_of_classes(files, boxes), *_of_duplicates(seen)]
@@ -123,6 +122,17 @@ def _read_all(paths: Iterable[Path], classes: int) -> Iterator[_Read]:
     with ThreadPoolExecutor(_THREADS) as pool:
         while chunk := list(islice(upcoming, _CHUNK)):
             yield from pool.map(read, chunk)
+
+
+def _of_yaml(files: DatasetFiles) -> Iterator[Problem]:
+    for repair in files.repairs:
+        yield Problem(Kind.REPAIRED, None, repair)
+    for name, count in Counter(files.class_names).items():
+        if count > 1:
+            yield Problem(Kind.REPEATED_NAME, None, f"{count} classes are called {name}")
+    for split in ("train", "val"):
+        if split not in files.splits:
+            yield Problem(Kind.MISSING_SPLIT, split, files.without(split))
 
 
 def _problems(split: str, one: _Read) -> Iterator[Problem]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.datasets.problems import Kind
+from worker.datasets.problems import SEVERITY, Kind, Severity
 
 # Six decimals are customary: a box along the edge may be so far outside by rounding alone.
-_ROUNDING = 1e-5
+_ROUNDING: Final = 1e-5
+
+# Of x, y, width and height: what Ultralytics' `verify_image_label` takes, in float32.
+_LOWEST: Final = -0.01
+_HIGHEST: Final = 1.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,8 @@ class Labels:
 
     Attributes:
         rows: float64 (n, 5), class id, then x, y, width, height of the box in parts of the
-            image (x and y of its centre): the lines that are sound.
-        problems: kind and line, from 1, of each that is not, or is unusual.
+            image (x and y of its centre): the lines without an error, each once.
+        problems: kind and line, from 1, of each that has an error, or is unusual.
     """
 
     rows: NDArray[np.float64]
@@ -31,11 +35,10 @@ class Labels:
 
 
 def read_labels(path: Path, classes: int) -> Labels:
-    """Read a label file.
+    """Read a label file, as Ultralytics' `verify_image_label` does, and say what is wrong where.
 
-    Polygons (`class x1 y1 x2 y2 …`) count as the box around them, as Ultralytics takes them. A line
-    of an unknown class, with a number that is none, or whose box leaves the image, is unsound:
-    Ultralytics leaves the whole image out for it.
+    Polygons (`class x1 y1 x2 y2 …`) count as the box around them. For an error Ultralytics leaves
+    the whole image out (but a box of no width or height it keeps); a test holds the two together.
 
     Args:
         path: the file.
@@ -44,54 +47,69 @@ def read_labels(path: Path, classes: int) -> Labels:
     Raises:
         OSError: it cannot be read.
     """
-    rows: list[tuple[float, ...]] = []
-    problems: list[tuple[Kind, int]] = []
+    # Bytes that are no UTF-8 become what is no number.
+    text = path.read_bytes().decode("utf-8-sig", "replace")
+    numbered = enumerate(map(str.split, text.splitlines()), start=1)
+    lines = [(number, fields) for number, fields in numbered if fields]
+    polygons = any(len(fields) > 6 for _, fields in lines)
+    boxes = [number for number, fields in lines if len(fields) == 5]
+    problems = [(Kind.MIXED_SHAPES, boxes[0])] if polygons and boxes else []
+    rows: list[NDArray[np.float64]] = []
     seen: set[tuple[float, ...]] = set()
-    lines = path.read_bytes().decode("utf-8", "replace").splitlines()
-    for number, line in enumerate(lines, start=1):
-        if not (fields := line.split()):
-            continue
-        row = _numbers(fields)
+    for number, fields in lines:
+        row = _numbers(fields, polygons)
         if row is None:
             problems.append((Kind.MALFORMED_LINE, number))
             continue
-        if len(row) > 5:
-            problems.append((Kind.SEGMENT, number))
-            row = _box_around(row)
-        found = list(_unsound(row, classes))
-        if row in seen:
+        with np.errstate(all="ignore"):
+            exact = row.astype(np.float32)
+            found = list(_problems(exact, classes))
+        key = tuple(exact.tolist())
+        if key in seen:
             found.append(Kind.DUPLICATE_BOX)
+        elif all(SEVERITY[kind] is Severity.WARNING for kind in found):
+            seen.add(key)
+            row[0] = exact[0]
+            rows.append(_box_of(row))
         problems += [(kind, number) for kind in found]
-        if not found:
-            seen.add(row)
-            rows.append(row)
     return Labels(np.array(rows, np.float64).reshape(-1, 5), tuple(problems))
 
 
-def _numbers(fields: list[str]) -> tuple[float, ...] | None:
-    """The numbers of a line: of a box, or of a polygon of three corners or more."""
+def _numbers(fields: list[str], polygons: bool) -> NDArray[np.float64] | None:
+    """The numbers of a line, if it is one of a box, or of a polygon where there are any."""
     try:
-        row = tuple(map(float, fields))
+        row = np.array(tuple(map(float, fields)))
     except ValueError:
         return None
-    is_polygon = len(row) >= 7 and len(row) % 2 == 1
-    if not all(map(math.isfinite, row)) or not (len(row) == 5 or is_polygon):
+    if not np.isfinite(row).all():
         return None
-    return row if row[0] == int(row[0]) else None
+    return row if len(row) == 5 or (polygons and len(row) >= 3 and len(row) % 2 == 1) else None
 
 
-def _box_around(row: tuple[float, ...]) -> tuple[float, ...]:
+def _box_of(row: NDArray[Any]) -> NDArray[Any]:
+    """The class and the box of a line: the numbers as they are, or the box around a polygon."""
+    if len(row) == 5:
+        return row
     xs, ys = row[1::2], row[2::2]
-    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
-    return (row[0], (left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
+    left, right, top, bottom = xs.min(), xs.max(), ys.min(), ys.max()
+    box = [row[0], (left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+    return np.array(box, row.dtype)
 
 
-def _unsound(row: tuple[float, ...], classes: int) -> Iterator[Kind]:
-    number, x, y, width, height = row
-    if not 0 <= number < classes:
+def _problems(row: NDArray[np.float32], classes: int) -> Iterator[Kind]:
+    number, x, y, width, height = _box_of(row).tolist()
+    if len(row) != 5:
+        yield Kind.SEGMENT
+    if not number.is_integer():
+        yield Kind.MALFORMED_LINE
+    elif not 0 <= number < classes:
         yield Kind.CLASS_OUT_OF_RANGE
     if width <= 0 or height <= 0:
         yield Kind.DEGENERATE_BOX
     edges = (x - width / 2, x + width / 2, y - height / 2, y + height / 2)
-    if not all(-_ROUNDING <= edge <= 1 + _ROUNDING for edge in edges):
+    # Of numbers too large for float32 come nans, which are on neither side of anything.
+    highest = all(one <= _HIGHEST for one in (x, y, width, height))
+    if not (highest and x >= _LOWEST and y >= _LOWEST):
         yield Kind.BOX_OUTSIDE
+    elif not all(-_ROUNDING <= edge <= 1 + _ROUNDING for edge in edges):
+        yield Kind.OVER_THE_EDGE

@@ -12,6 +12,14 @@ from PIL import Image, ImageOps
 
 from db.files import sha256_of
 
+# What Ultralytics takes, as Pillow calls it: `IMG_FORMATS` of `ultralytics.data.utils`, and the
+# side below which its `check_image` leaves an image out.
+FORMATS = frozenset(
+    {"AVIF", "BMP", "DNG", "HEIC", "HEIF", "JP2", "JPEG", "JPEG2000", "JPG", "MPO", "PNG", "TIF"}
+    | {"TIFF", "WEBP"}
+)
+_SMALLEST_SIDE = 10
+
 # The side to which an image is brought before it is hashed: a fast decoder's scale for JPEG.
 _HASHED_SIDE = 256
 
@@ -33,7 +41,7 @@ class Picture:
 
 
 def read_picture(path: Path) -> Picture | None:
-    """Decode an image file, all of it; None if that fails.
+    """Decode an image file, all of it; None if that fails, or Ultralytics would not take it.
 
     The hash is Zauner's pHash (Implementation and Benchmarking of Perceptual Image Hash
     Functions, 2010), by the ImageHash library.
@@ -46,6 +54,8 @@ def read_picture(path: Path) -> Picture | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of odd metadata
             with Image.open(path) as image:
+                if image.format not in FORMATS or min(image.size) < _SMALLEST_SIDE:
+                    return None
                 image.load()
                 shown = ImageOps.exif_transpose(image)
             width, height = shown.size

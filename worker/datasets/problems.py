@@ -23,11 +23,14 @@ class Kind(StrEnum):
     REPAIRED = "repaired"
     UNREADABLE_IMAGE = "unreadable image"
     MISSING_IMAGE = "missing image"
+    UNDECODABLE_NAME = "file name that is not UTF-8"
     LABEL_WITHOUT_IMAGE = "label without image"
     IMAGE_WITHOUT_LABEL = "image without label"
     MALFORMED_LINE = "malformed line"
     CLASS_OUT_OF_RANGE = "class out of range"
+    MIXED_SHAPES = "boxes and polygons in one file"
     BOX_OUTSIDE = "box outside the image"
+    OVER_THE_EDGE = "box over the edge"
     DEGENERATE_BOX = "degenerate box"
     DUPLICATE_BOX = "duplicate box"
     SEGMENT = "segment given as a box"
@@ -35,6 +38,7 @@ class Kind(StrEnum):
     SIMILAR_IMAGE = "nearly the same image in two splits"
     REPEATED_IMAGE = "same image twice in a split"
     NO_LABELS = "no labels"
+    REPEATED_NAME = "two classes of one name"
     EMPTY_CLASS = "class without instances"
     IMBALANCE = "imbalanced classes"
     MISSING_SPLIT = "missing split"
@@ -45,10 +49,15 @@ SEVERITY: dict[Kind, Severity] = {
     # Ultralytics leaves the image out of training, with a line in its log.
     Kind.UNREADABLE_IMAGE: Severity.ERROR,
     Kind.MISSING_IMAGE: Severity.ERROR,
+    # It fits into no row and no report.
+    Kind.UNDECODABLE_NAME: Severity.ERROR,
     Kind.MALFORMED_LINE: Severity.ERROR,
     Kind.CLASS_OUT_OF_RANGE: Severity.ERROR,
+    Kind.MIXED_SHAPES: Severity.ERROR,
     Kind.BOX_OUTSIDE: Severity.ERROR,
     Kind.DEGENERATE_BOX: Severity.ERROR,
+    # Ultralytics keeps it, and cuts it off at the edge where it augments.
+    Kind.OVER_THE_EDGE: Severity.WARNING,
     Kind.LABEL_WITHOUT_IMAGE: Severity.WARNING,
     # It is trained on as background: right only if there is nothing to see in it.
     Kind.IMAGE_WITHOUT_LABEL: Severity.WARNING,
@@ -59,6 +68,8 @@ SEVERITY: dict[Kind, Severity] = {
     Kind.SIMILAR_IMAGE: Severity.WARNING,
     Kind.REPEATED_IMAGE: Severity.WARNING,
     Kind.NO_LABELS: Severity.ERROR,
+    # Nothing that is counted by class could be told apart.
+    Kind.REPEATED_NAME: Severity.ERROR,
     Kind.EMPTY_CLASS: Severity.WARNING,
     Kind.IMBALANCE: Severity.WARNING,
     Kind.MISSING_SPLIT: Severity.ERROR,

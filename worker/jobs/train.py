@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import shutil
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from db.errors import UsageError
+from db.dataset_files import DatasetFiles, label_of
+from db.errors import DatasetError, UsageError
 from db.file_facts import FileFacts
 from db.job_records import Progress
 from db.layout import model_address
@@ -18,17 +20,18 @@ from db.training_specs import BATCH_ON_CPU
 from worker.checkpoint import inspect, keep
 from worker.context import Context
 from worker.datasets.asked import dataset_asked_for
-from worker.evaluation.arena import lay_out
 from worker.training.curve import described
 from worker.training.events import JOURNAL
 from worker.training.following import Following
-from worker.training.soundness import SPLITS, refuse_unsound
 from worker.training.start import BEGIN, start_of
 
 if TYPE_CHECKING:
+    from worker.evaluation.arena import Arena
     from worker.training.training import Trained
 
 _BEST = "best.pt"
+_ARENA = "arena"
+_SPLITS = ("train", "val")
 
 
 def run(spec: TrainSpec, context: Context) -> TrainResult:
@@ -44,23 +47,23 @@ def run(spec: TrainSpec, context: Context) -> TrainResult:
     start = start_of(spec, context)
     device = _devices(spec, context.device)
     files = dataset_asked_for(spec.data, spec.dataset_sha256, context)
-    refuse_unsound(files, context)
     done = context.resume.epochs if context.resume else ()
     first = (done[-1].epoch if done else spec.extends.epochs if spec.extends else 0) + 1
     on_cpu = device == "cpu"
     beginning = described(min(first, spec.epochs), spec.epochs, done, 0, on_cpu)
     if on_cpu and spec.batch == "auto":
         beginning += f"; --batch auto is {BATCH_ON_CPU} then"
-    context.checkpoint()
-    context.report(Progress(0, None, "batches", beginning))
+    following = Following(context, done, spec.epochs, on_cpu)
     from worker.training.training import train  # torch: seconds, and GBs
 
-    arena_folder = context.folder / "arena"
-    arena = lay_out(files, SPLITS, dict(enumerate(files.class_names)), arena_folder)
-    following = Following(context, done, spec.epochs, on_cpu)
-    trained = train(spec, arena.data, device, start, following, context)
+    try:
+        arena = _laid_out(files, context)
+        context.checkpoint()
+        context.report(Progress(0, None, "batches", beginning))
+        trained = train(spec, arena.data, device, start, following, context)
+    finally:
+        shutil.rmtree(context.folder / _ARENA, ignore_errors=True)
     _gather(trained, context.folder)
-    shutil.rmtree(arena_folder)
     (context.folder / BEGIN).unlink(missing_ok=True)
     checkpoint = inspect(context.folder / _BEST)
     copy = context.folder / "weights.pt"
@@ -82,6 +85,28 @@ def run(spec: TrainSpec, context: Context) -> TrainResult:
             if not path.name.startswith("epoch-")  # those are the worker's
         ),
     )
+
+
+def _laid_out(files: DatasetFiles, context: Context) -> Arena:
+    """The data set, as Ultralytics is to find it.
+
+    Raises:
+        DatasetError: it has no `train` or no `val`, no objects in one of them, or an image that
+            would be left out.
+        Stopped: the job was told to stop.
+    """
+    from worker.evaluation.arena import lay_out
+
+    names = dict(enumerate(files.class_names))
+    told = partial(context.advance, unit="images", note="looking through")
+    arena = lay_out(files, _SPLITS, names, context.folder / _ARENA, told)
+    for split, objects in arena.objects.items():
+        if not objects:
+            raise DatasetError(
+                f"{files.data} has no labels in {split}: they are looked for beside the images, as "
+                f"{label_of(files.splits[split][0])}"
+            )
+    return arena
 
 
 def _devices(spec: TrainSpec, own: str) -> str:
