@@ -15,8 +15,10 @@ from typing import Any
 
 import yaml
 
+from db.dataset_sources import NotThere, find_sources
 from db.errors import DatasetError
 from db.files import sha256_of
+from db.one_line import printable
 
 # What Ultralytics reads: `IMG_FORMATS` of `ultralytics.data.utils`, those that need no further
 # package.
@@ -25,10 +27,12 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 SPLITS = ("train", "val", "test")
-_OTHER_NAMES = {"val": ("valid", "validation")}
 
 # A data.yaml has some hundred lines; one of megabytes is something else.
 _MAX_YAML_BYTES = 2**20
+
+# An id is a place in a list: a mistyped one must not fill the memory.
+_MOST_CLASSES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class DatasetFiles:
         splits: the images of each split that there is, sorted; of `SPLITS`, in that order.
         sources: the folders and list files that each split stands for.
         repairs: what the file says otherwise, or does not say; a sentence each.
+        missing: of each split that the file names in vain, why there are no images.
     """
 
     data: Path
@@ -48,17 +53,37 @@ class DatasetFiles:
     splits: Mapping[str, tuple[Path, ...]]
     sources: Mapping[str, tuple[Path, ...]]
     repairs: tuple[str, ...]
+    missing: Mapping[str, str]
 
     def images(self, split: str) -> tuple[Path, ...]:
-        """The images of one split.
+        """The images of one split, to be trained or measured on.
 
         Raises:
-            DatasetError: there is no such split.
+            DatasetError: there is no such split, an image's name is not UTF-8, or two classes have
+                the same name: no row could tell them apart.
         """
         if split not in self.splits:
-            there = ", ".join(self.splits)
-            raise DatasetError(f"{self.data} has no {split}: it has {there or 'no split at all'}")
+            raise DatasetError(self.without(split))
+        numbers: dict[str, int] = {}
+        for number, name in enumerate(self.class_names):
+            if (first := numbers.setdefault(name, number)) < number:
+                raise DatasetError(
+                    f"{self.data} calls both class {first} and class {number} {name}: make them "
+                    "one, or give one of them another name"
+                )
+        for image in self.splits[split]:
+            if not has_utf8_name(image):
+                raise DatasetError(
+                    f"the name of {printable(str(image))} is not UTF-8: rename the file, and its "
+                    "label"
+                )
         return self.splits[split]
+
+    def without(self, split: str) -> str:
+        """Why there is no such split, in one line."""
+        if split in self.missing:
+            return f"{self.data}: {self.missing[split]}"
+        return f"{self.data} has no {split}: it has {', '.join(self.splits)}"
 
     def repaired(self) -> str:
         """A `data.yaml` that needs no repair, with absolute paths, as YAML."""
@@ -68,6 +93,15 @@ class DatasetFiles:
             content[split] = paths[0] if len(paths) == 1 else paths
         content["names"] = dict(enumerate(self.class_names))
         return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def has_utf8_name(path: Path) -> bool:
+    """Whether the path can be written as text: on Linux, the name of a file is bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def label_of(image: Path) -> Path:
@@ -100,8 +134,24 @@ def sha256_of_dataset(files: DatasetFiles, on_read: Callable[[int, int], None]) 
     return digest.hexdigest()
 
 
+def sha256_of_layout(files: DatasetFiles) -> str:
+    """How a data set was found to lie: what a check says that does not follow from its content."""
+    folders = {label_of(image).parent for images in files.splits.values() for image in images}
+    parts = {
+        "splits": files.splits,
+        "labels": {str(folder): sorted(folder.glob("*.txt")) for folder in folders},
+        "sources": files.sources,
+        "repairs": files.repairs,
+        "missing": files.missing,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def find_dataset(data: Path) -> DatasetFiles:
     """The data set that a YAML file stands for.
+
+    A `test` that is named and not there is left out, as exports name it always; a `train` or `val`
+    is missing, and it is for those who need it to refuse.
 
     Raises:
         DatasetError: it stands for none; one line says why, and what to do.
@@ -110,13 +160,21 @@ def find_dataset(data: Path) -> DatasetFiles:
     repairs: list[str] = []
     names = _class_names(data, content, repairs)
     sources: dict[str, tuple[Path, ...]] = {}
+    splits: dict[str, tuple[Path, ...]] = {}
+    missing: dict[str, str] = {}
     for split in SPLITS:
-        if found := _sources(data, content, split, repairs):
-            sources[split] = found
-    if "train" not in sources and "val" not in sources:
-        raise DatasetError(f"{data} names neither `train` nor `val`: give at least one of them")
-    splits = {split: _images(data, split, paths) for split, paths in sources.items()}
-    return DatasetFiles(data, names, splits, sources, tuple(repairs))
+        try:
+            if found := find_sources(data, content, split, repairs):
+                splits[split], sources[split] = _images(data, split, found), found
+        except NotThere as reason:
+            missing[split] = str(reason)
+    if "train" not in splits and "val" not in splits:
+        why = missing.get("train") or missing.get("val")
+        said = f"{data}: {why}" if why else f"{data} names neither `train` nor `val`"
+        raise DatasetError(f"{said}: give at least one of them")
+    if "test" in missing:
+        repairs.append(f"{missing['test']}: left out")
+    return DatasetFiles(data, names, splits, sources, tuple(repairs), missing)
 
 
 def _read(data: Path) -> dict[str, Any]:
@@ -140,7 +198,7 @@ def _read(data: Path) -> dict[str, Any]:
 def _class_names(data: Path, content: dict[str, Any], repairs: list[str]) -> tuple[str, ...]:
     names, count = content.get("names"), content.get("nc")
     if names is None:
-        if not isinstance(count, int) or count < 1:
+        if not isinstance(count, int) or not 1 <= count <= _MOST_CLASSES:
             raise DatasetError(f"{data} has no `names`: list the classes in the order of their ids")
         repairs.append(f"`names` is missing: the {count} classes of `nc` are called class0 …")
         return tuple(f"class{number}" for number in range(count))
@@ -148,9 +206,15 @@ def _class_names(data: Path, content: dict[str, Any], repairs: list[str]) -> tup
         found = [str(name) for name in names]
     elif isinstance(names, dict) and all(str(key).isdigit() for key in names):
         by_id = {int(key): str(name) for key, name in names.items()}
-        found = [by_id.get(number, f"class{number}") for number in range(max(by_id) + 1)]
+        last = max(by_id, default=-1)
+        if last >= _MOST_CLASSES:
+            raise DatasetError(
+                f"{data}: `names` has a class {last}, and {_MOST_CLASSES} are the most"
+            )
+        found = [by_id.get(number, f"class{number}") for number in range(last + 1)]
         if missing := [number for number in range(len(found)) if number not in by_id]:
-            repairs.append(f"`names` has no class {missing[0]}: it is called class{missing[0]}")
+            ids = ", ".join(map(str, missing))
+            repairs.append(f"`names` has no class {ids}: called class{missing[0]} …")
     else:
         raise DatasetError(f"{data}: `names` must be a list, or map class ids to names")
     if not found:
@@ -158,53 +222,6 @@ def _class_names(data: Path, content: dict[str, Any], repairs: list[str]) -> tup
     if count is not None and count != len(found):
         repairs.append(f"`nc` is {count}, but there are {len(found)} names: the names count")
     return tuple(found)
-
-
-def _sources(
-    data: Path, content: dict[str, Any], split: str, repairs: list[str]
-) -> tuple[Path, ...]:
-    key = next((key for key in (split, *_OTHER_NAMES.get(split, ())) if content.get(key)), None)
-    if key is None:
-        return _unnamed(data, split, repairs)
-    if key != split:
-        repairs.append(f"the split `{key}` is called `{split}`")
-    values = content[key] if isinstance(content[key], list) else [content[key]]
-    found = []
-    for value in values:
-        candidates = list(_candidates(data, content.get("path"), str(value)))
-        source = next((path for path in candidates if path.exists()), None)
-        if source is None:
-            raise DatasetError(f"{data}: `{key}` is not there: {candidates[0]}")
-        if source != candidates[0]:
-            repairs.append(f"`{key}` is not {candidates[0]}, but {source}")
-        found.append(source)
-    return tuple(found)
-
-
-def _unnamed(data: Path, split: str, repairs: list[str]) -> tuple[Path, ...]:
-    """Folders of a split that the file does not name, where people have them."""
-    for name in (split, *_OTHER_NAMES.get(split, ())):
-        for folder in (data.parent / "images" / name, data.parent / name / "images"):
-            if folder.is_dir():
-                repairs.append(f"`{split}` is missing: it is {folder}")
-                return (folder,)
-    return ()
-
-
-def _candidates(data: Path, root: Any, value: str) -> Iterator[Path]:
-    """Where a split may lie, what the file says first."""
-    here = data.parent
-    said = (here / str(root)).resolve() if root else here
-    yield (said / value).resolve()
-    yield (here / value).resolve()
-    # Roboflow's exports say ../train/images, and have train/ beside the file.
-    plain = value.lstrip("./")
-    yield (said / plain).resolve()
-    yield (here / plain).resolve()
-    # A path of the machine that the set was made on: what follows the folder's name counts.
-    parts = Path(value).parts
-    for first in range(1, len(parts)):
-        yield here.joinpath(*parts[first:])
 
 
 def _images(data: Path, split: str, sources: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -217,9 +234,7 @@ def _images(data: Path, split: str, sources: tuple[Path, ...]) -> tuple[Path, ..
         else:
             found.update(_listed(data, source))
     if not found:
-        raise DatasetError(
-            f"{data}: there are no images in `{split}`: {', '.join(map(str, sources))}"
-        )
+        raise NotThere(f"there are no images in `{split}`: {', '.join(map(str, sources))}")
     return tuple(sorted(found))
 
 

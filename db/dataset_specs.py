@@ -10,15 +10,21 @@ from db.spec import AbsolutePath, QueueClass, Sha256, Spec
 
 
 class CheckSpec(Spec):
-    """Look through a data set for what is wrong with it."""
+    """Look through a data set for what is wrong with it, and with the file that describes it.
+
+    So that file is part of what is asked for, and not only an address: two may stand for the same
+    images.
+    """
 
     queue_class: ClassVar[QueueClass] = QueueClass.CPU
-    addresses: ClassVar[frozenset[str]] = frozenset({"data", "name"})
 
     kind: Literal["check"] = "check"
     name: str = Field(min_length=1, description="what people call it")
     data: AbsolutePath = Field(description="its YAML file")
     dataset_sha256: Sha256
+    layout_sha256: Sha256 | None = Field(
+        None, description="of its files' names and what its YAML file says; null in jobs of old"
+    )
 
     @property
     def label(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from db.dataset_files import SPLITS, find_dataset, sha256_of_dataset
+from db.dataset_files import SPLITS, find_dataset, sha256_of_dataset, sha256_of_layout
 from db.dataset_tables import DatasetClassRow, DatasetFindingRow, DatasetRow, DatasetSplitRow
 from db.dialect import reading
 from db.errors import DatasetError
@@ -20,6 +20,9 @@ from producer.inputs import regular_file
 
 # Names that every data set's file has: the folder's says more.
 _PLAIN_NAMES = frozenset({"data", "dataset"})
+
+# Of a content: with fewer, names that people give would be taken for one.
+_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,12 @@ def check_dataset(
     force: bool = False,
     on_read: Callable[[int, int], None] = lambda done, total: None,
 ) -> Enqueued:
-    """Enqueue a check of a data set.
+    """Enqueue a check of a data set, unless the last check of its content asked for the same.
 
     Args:
         data: its YAML file.
         name: what to call it; the file's name, or its folder's if that is `data.yaml`.
-        force: check it again even if the same content was checked before.
+        force: check it again in any case.
         on_read: called with the number of images read so far, and of all.
 
     Raises:
@@ -79,8 +82,12 @@ def check_dataset(
         name=name or called(path),
         data=str(path),
         dataset_sha256=sha256_of_dataset(files, on_read),
+        layout_sha256=sha256_of_layout(files),
     )
     [enqueued] = enqueue([spec], force=force)
+    if enqueued.job.over and _of_job(enqueued.job.id) is None:
+        # Under another name or YAML file, the same content was checked since.
+        [enqueued] = enqueue([spec], force=True)
     return enqueued
 
 
@@ -95,20 +102,42 @@ def datasets() -> list[Dataset]:
         return _read(tx)
 
 
+def checked_by(job_id: int) -> Dataset:
+    """The data set as this job found it.
+
+    Raises:
+        DatasetError: the same content was checked since, and that stands in its place.
+    """
+    if (found := _of_job(job_id)) is None:
+        raise DatasetError(
+            f"what job {job_id} found was replaced by another check of the same content: check it "
+            "again"
+        )
+    return found
+
+
+def _of_job(job_id: int) -> Dataset | None:
+    return next((one for one in datasets() if one.job_id == job_id), None)
+
+
 def dataset(reference: str) -> Dataset:
     """The data set of this name, the one last checked if there are several, or of this sha256.
+
+    Args:
+        reference: the name, or the first digits of the sha256, 8 or more.
 
     Raises:
         DatasetError: there is none.
     """
     known = datasets()
     for one in known:
-        if reference == one.name or (len(reference) >= 8 and one.sha256.startswith(reference)):
+        by_content = len(reference) >= _DIGITS and one.sha256.startswith(reference)
+        if reference == one.name or by_content:
             return one
     names = ", ".join(sorted({one.name for one in known})) or "none"
     raise DatasetError(
-        f"no data set {reference!r} was checked (there are: {names}): "
-        "`nightshelf dataset check DATA.yaml`"
+        f"no data set {reference!r} was checked (there are: {names}): give a name, or {_DIGITS} "
+        "digits or more of a content, or `nightshelf dataset check DATA.yaml`"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,14 +35,15 @@ def check(
     """
     from producer import console
     from producer.commands.waiting import tell_or_wait
-    from producer.dataset_checks import check_dataset, dataset
+    from producer.dataset_checks import check_dataset, checked_by
+    from producer.progress import image_progress
 
-    with console.image_progress() as on_read:
+    with image_progress() as on_read:
         enqueued = check_dataset(data, name, force=force, on_read=on_read)
     tell_or_wait(enqueued, wait=wait, as_json=as_json, failed=DatasetExitCode.NOT_CHECKED)
-    found = dataset(enqueued.job.spec["dataset_sha256"])
+    found = checked_by(enqueued.job.id)
     if as_json:
-        console.print_json(asdict(found))
+        console.print_json(_as_dict(found))
     else:
         _print(found)
     raise typer.Exit(DatasetExitCode.of(found.worst))
@@ -79,7 +80,10 @@ def list_(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a checked data set, or its content.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="Name of a checked data set, or 8 digits or more of its content."),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show what a check found."""
@@ -88,9 +92,17 @@ def show(
 
     found = dataset(name)
     if as_json:
-        console.print_json(asdict(found))
+        console.print_json(_as_dict(found))
     else:
         _print(found)
+
+
+def _as_dict(found: Dataset) -> dict[str, Any]:
+    from producer import console
+    from producer.job_control import job
+
+    files = job(found.job_id).files if found.job_id else []
+    return asdict(found) | {"files": console.file_dicts(files)}
 
 
 def _print(found: Dataset) -> None:
@@ -110,11 +122,20 @@ def _print(found: Dataset) -> None:
         console.print_table(
             ("severity", "what", "split", "count", "for example"),
             [
-                (one["severity"], one["kind"], one["split"], one["count"], one["examples"][0])
+                (one["severity"], one["kind"], one["split"], count, example)
                 for one in found.findings
+                for count, example in _lines(one)
             ],
         )
     else:
         typer.echo("Nothing is wrong with it.")
     typer.echo()
     console.print_files(job(found.job_id).files)
+
+
+def _lines(finding: dict[str, Any]) -> list[tuple[int, str]]:
+    """Count and example, a line each: one of a kind is like another, but not one repair."""
+    examples = finding["examples"]
+    if finding["kind"] == "repaired":
+        return [(1, repair) for repair in examples]
+    return [(finding["count"], examples[0])]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import os
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 import pytest
+from PIL import Image
 from sqlalchemy import Engine, text
 
-from db.dataset_files import find_dataset, sha256_of_dataset
+from db.dataset_files import find_dataset, sha256_of_dataset, sha256_of_layout
 from db.dataset_results import CheckResult
 from db.dialect import reading
 from db.errors import DatasetError, Stopped, UsageError
@@ -21,7 +24,9 @@ from tests.quiet import quiet_ultralytics
 from tests.recorded import finished
 from worker.context import Context
 from worker.datasets.examination import examine
+from worker.datasets.pictures import FORMATS
 from worker.datasets.problems import Finding, summed_up
+from worker.figures import INCH_PX
 from worker.jobs import check
 
 TRAIN = "images/train/train0.png"
@@ -84,6 +89,45 @@ def test_what_is_broken_is_found_and_nothing_else(data: Path, name: str) -> None
     assert after == before, "the data set is left as it is"
 
 
+def test_the_formats_are_those_that_ultralytics_takes(data: Path) -> None:
+    with quiet_ultralytics(data.parent):
+        from ultralytics.data.utils import IMG_FORMATS
+
+    assert {name.lower() for name in FORMATS} == IMG_FORMATS | {"jpeg2000"}
+
+
+def test_a_file_whose_name_no_row_can_hold_is_said_and_the_others_are_counted(data: Path) -> None:
+    BREAKAGES["latin name"][0](data.parent / TRAIN)
+    result = run(data)
+    [found] = result.findings
+    assert found.examples == (f"{data.parent}/images/train/caf\\udce9.png",)
+    assert [(one.images, one.instances) for one in result.splits] == [(3, 9), (2, 6)]
+    assert "caf\\udce9.png" in (data.parent.parent / "attempt-1" / "report.html").read_text()
+
+
+def test_a_lone_label_whose_name_no_row_can_hold_is_said(data: Path) -> None:
+    BREAKAGES["latin name"][0](data.parent / TRAIN)
+    os.unlink(os.fsencode(data.parent / "images/train") + b"/caf\xe9.png")
+    [found] = found_in(data)
+    assert (found.kind, found.count) == ("label without image", 1)
+    assert found.examples == (f"{data.parent}/labels/train/caf\\udce9.txt",)
+
+
+def test_two_classes_of_one_name_are_said_in_the_report_and_the_tables(
+    database: Engine, data: Path
+) -> None:
+    BREAKAGES["one name twice"][0](data.parent / TRAIN)
+    result = run(data)
+    finished(database, spec(data), result)
+    assert [one.examples for one in result.findings] == [("2 classes are called apple",)]
+    assert [one.instances for one in result.classes] == [4, 4, 4, 2, 2, 2]
+
+
+def test_a_box_over_the_edge_counts(data: Path) -> None:
+    BREAKAGES["over the edge"][0](data.parent / TRAIN)
+    assert [one.instances for one in run(data).splits] == [13, 6]
+
+
 @pytest.mark.parametrize("name", ["empty image", "cut image", "text as image"])
 def test_an_unreadable_image_is_found_where_ultralytics_is_imported(data: Path, name: str) -> None:
     """It changes how Pillow opens files, in the whole process."""
@@ -106,6 +150,14 @@ def test_a_missing_split_and_a_missing_image_are_errors(tmp_path: Path) -> None:
     kinds = [(one.severity, one.kind) for one in found_in(data)]
     assert ("error", "missing split") in kinds
     assert ("error", "missing image") in kinds
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_that_is_named_in_vain_is_missing(tmp_path: Path, split: str) -> None:
+    data = write_dataset(tmp_path / "set", None, "images/{split}", **{split: "images/holdout"})
+    [found] = found_in(data)
+    assert (found.severity, found.kind, found.split) == ("error", "missing split", split)
+    assert f"`{split}` names images/holdout, which is not there" in found.examples[0]
 
 
 def test_repairs_are_warnings_and_the_repaired_file_needs_none(tmp_path: Path) -> None:
@@ -140,6 +192,17 @@ def test_the_report_needs_nothing_beside_it(data: Path) -> None:
     assert {file.name for file in result.files} == {"data.yaml", "report.html", "objects.parquet"}
 
 
+def test_classes_that_are_not_seen_are_in_the_plot_of_classes(data: Path) -> None:
+    """The plot has a bar for each, and its height tells how many there are."""
+    for label in data.parent.glob("labels/*/*.txt"):
+        label.write_text("0 0.5 0.5 0.1 0.1\n")
+    run(data)
+    page = (data.parent.parent / "attempt-1" / "report.html").read_text()
+    plot = base64.b64decode(page.split("data:image/png;base64,")[1].split('"')[0])
+    with Image.open(BytesIO(plot)) as drawn:
+        assert drawn.height == int((1.8 + 0.32 * len(NAMES)) * INCH_PX)
+
+
 def test_names_in_the_report_are_text(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "set", names=["<script>alert(1)</script>", "b", "c"])
     run(data)
@@ -151,6 +214,16 @@ def test_names_in_the_report_are_text(tmp_path: Path) -> None:
 def test_a_data_set_that_changed_since_is_refused(data: Path) -> None:
     asked = spec(data)
     write_image(data.parent / TRAIN, 99)
+    with pytest.raises(DatasetError, match="have changed since they were enqueued"):
+        check.run(asked, Context(data.parent, data.parent))
+
+
+def test_a_file_that_was_renamed_since_is_refused(data: Path) -> None:
+    """The report would say the old name for as long as nothing else changes."""
+    asked = spec(data).model_copy(update={"layout_sha256": sha256_of_layout(find_dataset(data))})
+    (data.parent / TRAIN).rename(data.parent / "images/train/other.png")
+    label_of(data.parent / TRAIN).rename(label_of(data.parent / "images/train/other.png"))
+    assert spec(data).dataset_sha256 == asked.dataset_sha256
     with pytest.raises(DatasetError, match="have changed since they were enqueued"):
         check.run(asked, Context(data.parent, data.parent))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import polars as pl
 from jinja2 import Environment, PackageLoader
 
-from db.dataset_results import FindingFacts, SplitFacts
+from db.dataset_results import ClassFacts, FindingFacts, SplitFacts
 from worker.datasets import mosaic, plots
 from worker.datasets.examination import Examination
 
@@ -20,6 +20,7 @@ def page(
     sha256: str,
     examined: Examination,
     splits: Sequence[SplitFacts],
+    classes: Sequence[ClassFacts],
     findings: Sequence[FindingFacts],
 ) -> str:
     """The report, as HTML that needs nothing beside it."""
@@ -30,17 +31,21 @@ def page(
         classes=examined.files.class_names,
         splits=splits,
         findings=findings,
-        pictures=_pictures(examined),
+        pictures=_pictures(examined, classes),
     )
 
 
-def _pictures(examined: Examination) -> list[tuple[str, str, str]]:
+def _pictures(examined: Examination, classes: Sequence[ClassFacts]) -> list[tuple[str, str, str]]:
     objects = examined.objects
     if objects.is_empty():
         return []
-    counts = objects.group_by("split", "class", maintain_order=True).agg(
-        pl.len().alias("instances")
+    counts = pl.DataFrame(
+        [(one.split, one.class_name, one.instances) for one in classes],
+        ["split", "class", "instances"],
+        orient="row",
     )
+    # Two classes may have one name, which is among the findings.
+    counts = counts.group_by("split", "class", maintain_order=True).sum()
     examples = mosaic.example_images(objects, examined.images)
     drawn = [
         ("Classes", "image/png", plots.class_distribution(counts)),

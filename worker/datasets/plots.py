@@ -21,16 +21,18 @@ def class_distribution(counts: pl.DataFrame) -> bytes:
     """Instances of each class, a bar for each split.
 
     Args:
-        counts: columns `split`, `class`, `instances`.
+        counts: columns `split`, `class`, `instances`, of all classes, seen or not.
     """
     totals = (
         counts.group_by("class")
         .agg(pl.col("instances").sum())
         .sort(["instances", "class"], descending=[True, False])
     )
-    names = totals["class"].to_list()
+    names, title = totals["class"].to_list(), "How often each class is seen"
     if len(names) > _CLASSES:
-        names = names[: _CLASSES // 2] + names[-_CLASSES // 2 :]
+        few = _CLASSES // 2
+        title = f"How often the {few} most and the {few} least frequent of {len(names)} are seen"
+        names = names[:few] + names[-few:]
     splits = counts["split"].unique(maintain_order=True).to_list()
     figure, axes = new_figure(12, 1.8 + 0.32 * len(names))
     places, thickness = np.arange(len(names)), 0.8 / max(1, len(splits))
@@ -50,7 +52,7 @@ def class_distribution(counts: pl.DataFrame) -> bytes:
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.set_xlabel("instances")
-    axes.set_title("How often each class is seen")
+    axes.set_title(title)
     axes.legend(title="split")
     axes.margins(x=0.08)
     return png(figure)

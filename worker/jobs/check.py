@@ -13,7 +13,7 @@ from worker.context import Context
 from worker.datasets.asked import dataset_asked_for
 from worker.datasets.examination import SMALL, Examination, examine
 from worker.datasets.page import page
-from worker.datasets.problems import summed_up
+from worker.datasets.problems import Kind, summed_up
 
 _FILES = ("data.yaml", "report.html", "objects.parquet")
 
@@ -22,34 +22,36 @@ def run(spec: CheckSpec, context: Context) -> CheckResult:
     """Check a data set; its files are left as they are, and a repaired `data.yaml` is written.
 
     Raises:
-        DatasetError: the file stands for no data set, or the data set has changed since it was
-            enqueued.
+        DatasetError: the file stands for no data set, or it, the data set or the names of its files
+            have changed since they were enqueued.
         UsageError: a file of it lies outside the roots.
         Stopped: the job was told to stop.
     """
-    files = dataset_asked_for(spec.data, spec.dataset_sha256, context)
+    files = dataset_asked_for(spec.data, spec.dataset_sha256, context, spec.layout_sha256)
     total = sum(map(len, files.splits.values()))
     examined = examine(files, lambda done: context.advance(done, total, "images", "looking"))
     splits = tuple(_split(examined, split) for split in files.splits)
+    classes = tuple(_classes(examined))
     findings = tuple(
         FindingFacts(
             kind=one.kind,
             severity=one.severity.value,
             split=one.split,
             count=one.count,
-            examples=one.examples,
+            # One repair says nothing of the others.
+            examples=files.repairs if one.kind is Kind.REPAIRED else one.examples,
         )
         for one in summed_up(examined.problems)
     )
     _write(context.folder / "data.yaml", files.repaired())
     _write(
         context.folder / "report.html",
-        page(spec.name, spec.dataset_sha256, examined, splits, findings),
+        page(spec.name, spec.dataset_sha256, examined, splits, classes, findings),
     )
     examined.objects.write_parquet(context.folder / "objects.parquet")
     return CheckResult(
         splits=splits,
-        classes=tuple(_classes(examined)),
+        classes=classes,
         findings=findings,
         files=tuple(FileFacts.of(context.folder / name) for name in _FILES),
     )
