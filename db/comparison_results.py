@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, insert, select
@@ -20,13 +20,19 @@ from db.evaluation_results import ClassMetricFacts, ErrorFacts, class_row
 from db.file_facts import FileFacts
 from db.model_tables import ModelRow
 
+MIN_IMAGES: Final = 10
+"""With fewer images than these a difference gets no interval: draws of so few hardly differ."""
+
 
 class _Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ComparedModelFacts(_Facts):
-    """One model; the columns of `comparison_models`. The base has no differences."""
+    """One model; the columns of `comparison_models`. The base has no differences.
+
+    A difference has no interval where there are fewer than `MIN_IMAGES` images.
+    """
 
     left_out: tuple[str, ...]
     precision: float

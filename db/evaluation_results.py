@@ -92,7 +92,7 @@ class EvaluateResult(_Facts):
     preprocess_ms: float
     inference_ms: float
     postprocess_ms: float
-    best_confidence: float
+    best_confidence: float | None
     true_positives: int
     false_positives: int
     false_negatives: int

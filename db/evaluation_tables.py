@@ -43,7 +43,10 @@ class EvaluationRow(Base):
     inference_ms: Mapped[float]
     postprocess_ms: Mapped[float]
     best_confidence: Mapped[float | None]
-    """Of the highest mean F1. Null, as the rest, where it was measured before this was kept."""
+    """Of the highest mean F1; null where nothing is found at any confidence.
+
+    It is null, as the rest, where it was measured before this was kept.
+    """
     true_positives: Mapped[int | None]
     """At that confidence and IoU 0.5, as the two that follow."""
     false_positives: Mapped[int | None]

@@ -1,8 +1,17 @@
-"""What the columns of reports hold, for files that must say so where there are no rows."""
+"""What the columns of reports hold, and how people read what is of no class."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Any, Final
+
+ALL: Final = "(all)"
+"""The mean over the classes, as people read it."""
+BACKGROUND: Final = "(background)"
+"""Where nothing is there, or nothing was seen, as people read it."""
+# A class may have any name: to a program these are null.
+_NO_CLASS: Final = {"class": ALL, "true_class": BACKGROUND, "predicted_class": BACKGROUND}
 
 
 class ColumnType(StrEnum):
@@ -89,3 +98,14 @@ def column_type(name: str) -> ColumnType:
     if name in _WHOLE:
         return ColumnType.WHOLE
     return ColumnType.TIME if name in TIMES else ColumnType.REAL
+
+
+def labelled(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows as people read them: what is of no class has a label."""
+    return [
+        [
+            _NO_CLASS.get(name) if value is None else value
+            for name, value in zip(columns, row, strict=True)
+        ]
+        for row in rows
+    ]

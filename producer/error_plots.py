@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from db.report_columns import BACKGROUND
 from producer.plotting import COLOURS, INCH_PX, WIDTH, Plot, Row, grouped, new_figure, png
 from producer.reporting import Report
 
@@ -45,13 +46,14 @@ def error_plots(report: Report) -> Iterator[Plot]:
 
 
 def _confusion(rows: Sequence[Row]) -> bytes:
-    totals: Counter[str] = Counter()
+    totals: Counter[str | None] = Counter()
     for row in rows:
         for name in (row["true_class"], row["predicted_class"]):
             totals[name] += row["count"]
-    # Background last, as in Ultralytics' matrix.
-    del totals["background"]
-    names = [*sorted(name for name, _ in totals.most_common(_CONFUSED)), "background"]
+    # Background, which is None, last, as in Ultralytics' matrix.
+    del totals[None]
+    shown = sorted(name for name, _ in totals.most_common(_CONFUSED) if name is not None)
+    names = [*shown, None]
     counts = np.full((len(names), len(names)), np.nan)
     for row in rows:
         if {row["true_class"], row["predicted_class"]} <= set(names):
@@ -64,8 +66,9 @@ def _confusion(rows: Sequence[Row]) -> bytes:
         dark = counts[y, x] > 0.6 * np.nanmax(counts)
         colour = "white" if dark else "black"
         axes.text(x, y, f"{counts[y, x]:.0f}", ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    axes.set_yticks(range(len(names)), names)
+    labels = [*shown, BACKGROUND]
+    axes.set_xticks(range(len(names)), labels, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), labels)
     axes.set(xlabel="seen as", ylabel="is")
     axes.set_title("Which classes are taken for which")
     figure.colorbar(drawn, ax=axes, label="boxes")

@@ -6,6 +6,7 @@ import getpass
 import socket
 
 from db import job_records, model_stages
+from db.comparison_results import MIN_IMAGES
 from db.dialect import reading
 from db.errors import UsageError
 from db.model_stages import Decision, StageChange
@@ -65,9 +66,19 @@ def promote_if_better(
     if len(compared) != 2:
         raise UsageError(f"job {job_id} compared no two models: `nightshelf jobs show {job_id}`")
     base, other = compared
+    if lost := sorted(set(other.metrics["left_out"]) - set(base.metrics["left_out"])):
+        raise UsageError(
+            f"{other.model} does not know {', '.join(lost)}, which {base.model} does: nothing was "
+            "promoted. If that is meant, promote it with --why"
+        )
     difference, low, high = (
         other.metrics[f"{metric}_{part}"] for part in ("difference", "low", "high")
     )
+    if low is None:
+        raise UsageError(
+            f"job {job_id} compared on too few images to tell which is better: nothing was "
+            f"promoted. {MIN_IMAGES} are needed at least"
+        )
     measured = (
         f"{metric} {difference:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}], "
         f"compared with {base.model} in job {job_id}"

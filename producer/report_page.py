@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from db import reports
+from db.report_columns import labelled
 from db.reports import Rows
 from producer.report_plots import plots
 from producer.reporting import VIEWS, Report
@@ -37,7 +38,8 @@ def page(report: Report) -> str:
 
 def _cut(rows: Rows) -> dict[str, Any]:
     left_out = max(0, len(rows.rows) - _ROWS)
-    return {"columns": rows.columns, "rows": rows.rows[:_ROWS], "left_out": left_out}
+    shown = labelled(rows.columns, rows.rows[:_ROWS])
+    return {"columns": rows.columns, "rows": shown, "left_out": left_out}
 
 
 def _shown(value: Any) -> str:

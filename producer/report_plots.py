@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from db.report_columns import ALL
 from producer.error_plots import error_plots
 from producer.plotting import COLOURS, INCH_PX, WIDTH, Plot, bars, ends, line, new_figure, png
 from producer.reporting import Report
@@ -81,23 +82,24 @@ def _evaluation(report: Report) -> Iterator[Plot]:
     rows = [row for row in report.rows.dicts() if row["map50_95"] is not None]
     rows.sort(key=lambda row: -row["map50_95"])
     title = "Average precision of each class"
-    yield title, bars(rows, [row["class"] for row in rows], _MAP, title, "average precision")
+    names = [ALL if row["class"] is None else row["class"] for row in rows]
+    yield title, bars(rows, names, _MAP, title, "average precision")
     swept = {
         name: list(found)
         for name, found in groupby(report.curves["sweep"].dicts(), key=lambda row: row["class"])
     }
-    if "all" not in swept:  # it was measured before the sweep was kept
+    mean = swept.pop(None, None)
+    if mean is None:  # it was measured before the sweep was kept
         return
     best = report.summaries["totals"]["best_confidence"]
     figure, axes = new_figure(4.8)
-    confidence = [row["confidence"] for row in swept["all"]]
+    confidence = [row["confidence"] for row in mean]
     for place, name in enumerate(("precision", "recall", "f1")):
         label = "F1" if name == "f1" else name
-        line(axes, confidence, swept["all"], name, label, place, marker="")
+        line(axes, confidence, mean, name, label, place, marker="")
     _against_confidence(axes, "Precision, recall and F1, means over the classes", best)
     yield "Confidence", png(figure)
     figure, axes = new_figure(4.8)
-    del swept["all"]
     names = sorted(swept, key=lambda name: -max(row["f1"] for row in swept[name]))
     for place, name in enumerate(ends(names, _LINES)):
         confidence = [row["confidence"] for row in swept[name]]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.evaluation.outcomes import outcomes_of
 from worker.evaluation.seen import Seen
 
 Object = tuple[int, float, float, float, float]
@@ -29,6 +30,7 @@ def seen_of(objects: Sequence[Object], boxes: Sequence[Box], image: str = "a.jpg
     found = np.array(sorted(boxes, key=lambda one: -one[1]), np.float32).reshape(-1, 6)
     overlap = box_iou(torch.from_numpy(true[:, 1:]), torch.from_numpy(found[:, 2:]))
     validator = SimpleNamespace(iouv=torch.linspace(0.5, 0.95, 10))
+    class_id, true_class_id = found[:, 0].astype(np.int32), true[:, 0].astype(np.int32)
     correct = np.zeros((len(found), 10), bool)
     if len(true) and len(found):
         correct = BaseValidator.match_predictions(
@@ -40,11 +42,11 @@ def seen_of(objects: Sequence[Object], boxes: Sequence[Box], image: str = "a.jpg
         height=SIZE,
         xyxy=found[:, 2:],
         confidence=found[:, 1],
-        class_id=found[:, 0].astype(np.int32),
+        class_id=class_id,
         true_xyxy=true[:, 1:],
-        true_class_id=true[:, 0].astype(np.int32),
-        overlap=overlap.numpy(),
+        true_class_id=true_class_id,
         correct=correct,
+        outcomes=outcomes_of(overlap.numpy(), true_class_id, class_id, correct[:, 0]),
     )
 
 

@@ -1,9 +1,9 @@
 -- Precision, recall and F1 of an evaluation at each confidence, for each class and as the mean over
--- the classes (`all`).
--- Order: CASE WHEN class = 'all' THEN 1 ELSE 0 END, class, confidence
+-- the classes (class null).
+-- Order: CASE WHEN class IS NULL THEN 1 ELSE 0 END, class, confidence
 SELECT
     job_id,
-    COALESCE(class, 'all') AS class,
+    class,
     confidence,
     precision,
     recall,

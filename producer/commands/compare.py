@@ -88,8 +88,10 @@ def compare(
     from producer.commands.waiting import tell_or_wait
     from producer.comparing import compare as enqueue_comparison
     from producer.comparing import comparison
+    from producer.job_control import job
+    from producer.progress import image_progress
 
-    with console.image_progress() as on_read:
+    with image_progress() as on_read:
         enqueued = enqueue_comparison(
             base,
             models,
@@ -110,7 +112,7 @@ def compare(
     tell_or_wait(enqueued, wait=wait, as_json=as_json)
     found = comparison(enqueued.job.id)
     if as_json:
-        console.print_json(asdict(found))
+        console.print_json(asdict(found) | {"files": console.file_dicts(job(found.job_id).files)})
     else:
         print_comparison(found)
 
@@ -179,7 +181,9 @@ def print_comparison(found: Comparison) -> None:
 
 def _interval(metrics: dict[str, float | None], metric: str) -> str:
     value, low, high = (metrics[f"{metric}_{end}"] for end in ("difference", "low", "high"))
-    if value is None or low is None or high is None:
+    if value is None:
         return "base"
+    if low is None or high is None:
+        return f"{value:+.3f} too few images"
     verdict = "better" if low > 0 else "worse" if high < 0 else "no clear difference"
     return f"{value:+.3f} [{low:+.3f}, {high:+.3f}] {verdict}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 
 import producer
-from db.comparison_results import CompareResult
+from db.comparison_results import MIN_IMAGES, CompareResult
 from db.dataset_files import find_dataset, sha256_of_dataset
-from db.errors import DatasetError, ModelError, Stopped, UsageError
+from db.errors import DatasetError, ModelError, NightshelfError, Stopped, UsageError
 from db.files import sha256_of
 from db.job_records import Progress
 from db.layout import model_address
 from db.specs import CompareSpec, RegisterSpec
 from demo.dataset import CLASSES, Shoot, write_dataset
+from producer.commands.compare import print_comparison
 from tests.deployment import WEIGHTS
 from tests.quiet import quiet_ultralytics
 from tests.recorded import checkpoint, finished
@@ -49,7 +50,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The demo's model as it is, shaken, and with other names for its classes."""
+    """The demo's model as it is, shaken, with other names for its classes, and with them turned."""
     import torch
 
     folder = tmp_path_factory.mktemp("weights")
@@ -59,10 +60,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for number, name in content["model"].names.items()
     }
     torch.save(content, folder / "others.pt")
+    content["model"].names = dict(enumerate(CLASSES[::-1]))
+    torch.save(content, folder / "turned.pt")
     return {
         "products@1": WEIGHTS,
         "worse@1": shaken(folder / "shaken.pt"),
         "others@1": folder / "others.pt",
+        "turned@1": folder / "turned.pt",
     }
 
 
@@ -87,9 +91,27 @@ def spec_of(data: Path, weights: dict[str, Path], *names: str, **options: Any) -
     )
 
 
+def copied(data: Path, folder: Path) -> Path:
+    """The `data.yaml` of a copy, as Ultralytics insists on it."""
+    shutil.copytree(data.parent, folder)
+    content = yaml.safe_load(data.read_text()) | {"path": str(folder), "train": "images/val"}
+    (folder / "data.yaml").write_text(yaml.safe_dump(content))
+    return folder / "data.yaml"
+
+
 def run(spec: CompareSpec, home: Path, folder: Path) -> CompareResult:
     folder.mkdir()
     return compare.run(spec, Context(home, folder))
+
+
+def register_all(database: Engine, weights: dict[str, Path], models: Sequence[str]) -> None:
+    for name in models:
+        register = RegisterSpec(
+            name=name.partition("@")[0],
+            weights=str(weights[name]),
+            weights_sha256=sha256_of(weights[name]),
+        )
+        finished(database, register, checkpoint(*CLASSES))
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +134,10 @@ def test_each_model_has_the_metrics_of_ultralytics_val(
 ) -> None:
     from ultralytics.models import YOLO
 
-    copy = tmp_path / "copy"
-    shutil.copytree(data.parent, copy)
-    content = yaml.safe_load(data.read_text()) | {"path": str(copy), "train": "images/val"}
-    (copy / "data.yaml").write_text(yaml.safe_dump(content))
+    copy = copied(data, tmp_path / "copy")
     spec, result, _ = compared
     theirs = YOLO(weights[spec.models[position]]).val(
-        data=str(copy / "data.yaml"),
+        data=str(copy),
         device="cpu",
         plots=False,
         verbose=False,
@@ -207,6 +226,45 @@ def test_classes_of_other_names_are_mapped_and_the_rest_is_left_out_for_all(
     assert not list((tmp_path / "attempt-1").glob("difference-*.jpg"))
 
 
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_few_images_give_no_interval_and_no_better_model(
+    database: Engine,
+    home: Path,
+    weights: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shoot = Shoot("val", first_seed=90_000, belts=1, shelves=1, frames=1)
+    spec = spec_of(write_dataset(tmp_path / "set", (shoot,)), weights, "worse@1", "products@1")
+    result = run(spec, home, tmp_path / "attempt-1")
+    other = result.models[1]
+    assert result.images < MIN_IMAGES
+    assert other.map50_difference == pytest.approx(other.map50 - result.models[0].map50)
+    assert (other.map50_low, other.map50_95_high) == (None, None)
+    page = (tmp_path / "attempt-1" / "report.html").read_text()
+    assert page.count("too few images") == 2
+    assert 'class="number better"' not in page
+    register_all(database, weights, spec.models)
+    found = producer.comparison(finished(database, spec, result).id)
+    assert found.models[1].metrics["map50_difference"] == other.map50_difference
+    assert not found.models[1].better("map50")
+    print_comparison(found)
+    assert capsys.readouterr().out.count("too few images") == 2
+
+
+def test_models_that_find_nothing_are_compared_too(
+    data: Path, home: Path, weights: dict[str, Path], tmp_path: Path
+) -> None:
+    spec = spec_of(data, weights, "worse@1", "products@1", conf=0.9999)
+    result = run(spec, home, tmp_path / "attempt-1")
+    for one in result.models:
+        assert (one.counted_at, one.true_positives, one.false_negatives) == (0, 0, result.instances)
+        assert {by.best_confidence for by in one.classes} == {None}
+    other = result.models[1]
+    assert (other.map50_difference, other.map50_low, other.map50_high) == (0, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("class_map", "error", "said"),
     [
@@ -234,6 +292,62 @@ def test_what_cannot_be_mapped_is_refused(
         run(spec, home, tmp_path / "attempt-1")
 
 
+def test_models_of_other_ids_are_measured_on_the_same_objects(
+    data: Path, home: Path, weights: dict[str, Path], tmp_path: Path
+) -> None:
+    """However they are written: a tab, a class with a point, a byte order mark."""
+    copy = copied(data, tmp_path / "copy").parent
+    for label in (copy / "labels/val").iterdir():
+        text = label.read_text().replace(" ", ".0\t", 1)
+        label.write_text(f"\ufeff{text}{text.splitlines()[0]}\n")
+    spec = spec_of(copy / "data.yaml", weights, "products@1", "turned@1", imgsz=64)
+    result = run(spec, home, tmp_path / "attempt-1")
+    plain = run(
+        spec_of(data, weights, "products@1", "worse@1", imgsz=64), home, tmp_path / "attempt-2"
+    )
+    for one in result.models:
+        assert [(by.class_name, by.instances, by.images) for by in one.classes] == [
+            (by.class_name, by.instances, by.images) for by in plain.models[0].classes
+        ]
+
+
+def test_an_image_that_would_be_left_out_is_refused(
+    data: Path, home: Path, weights: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = copied(data, tmp_path / "copy").parent
+    label, *_ = sorted((copy / "labels/val").iterdir())
+    label.write_text(label.read_text() + "7 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(DatasetError, match=rf"1 of 12 images of .*/{label.stem}.* class 7 exceeds"):
+        run(
+            spec_of(copy / "data.yaml", weights, "turned@1", "products@1"),
+            home,
+            tmp_path / "attempt-1",
+        )
+
+
+def test_models_that_were_not_shown_the_same_images_are_not_compared(
+    data: Path,
+    home: Path,
+    weights: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ultralytics.data import dataset
+    from ultralytics.data.utils import verify_image_label
+
+    calls = itertools.count(1)
+
+    def lose_one(pair: Any) -> Any:
+        """Of the twelve images of the second model, one goes while they are read."""
+        if next(calls) == 12 + 5:
+            Path(pair[0]).unlink()
+        return verify_image_label(pair)
+
+    monkeypatch.setattr(dataset, "verify_image_label", lose_one)
+    with pytest.raises(NightshelfError, match=r"worse@1 was measured on 11 of 12 images of .*"):
+        run(spec_of(data, weights, "products@1", "worse@1", imgsz=64), home, tmp_path / "attempt-1")
+
+
 def test_a_model_is_compared_with_others_and_not_with_itself(
     data: Path, weights: dict[str, Path]
 ) -> None:
@@ -257,10 +371,14 @@ def test_it_can_be_stopped_between_two_batches_and_tells_how_far_it_is(
 ) -> None:
     folder, told = tmp_path / "attempt-1", list[Progress]()
     folder.mkdir()
-    # Twelve images are read, two models are loaded and warmed up, and four batches evaluated.
+    # Twelve images are read, two models are loaded and warmed up, the images are laid out for the
+    # first of them, and four batches evaluated.
     checkpoints = itertools.count(1)
     context = Context(
-        home, folder, report=told.append, stop_wanted=lambda: next(checkpoints) > 12 + 1 + 2 + 4
+        home,
+        folder,
+        report=told.append,
+        stop_wanted=lambda: next(checkpoints) > 12 + 1 + 2 + 12 + 4,
     )
     with pytest.raises(Stopped):
         compare.run(spec_of(data, weights, "products@1", "worse@1"), context)
@@ -276,13 +394,7 @@ def test_what_was_compared_is_in_the_tables(
     weights: dict[str, Path],
 ) -> None:
     spec, result, _ = compared
-    for name in spec.models:
-        register = RegisterSpec(
-            name=name.partition("@")[0],
-            weights=str(weights[name]),
-            weights_sha256=sha256_of(weights[name]),
-        )
-        finished(database, register, checkpoint(*CLASSES))
+    register_all(database, weights, spec.models)
     job = finished(database, spec, result)
     found = producer.comparison(job.id)
     assert [one.model for one in found.models] == list(spec.models)

@@ -181,15 +181,37 @@ def test_no_class_in_common_is_refused(data: Path, home: Path, tmp_path: Path) -
         run(other / "data.yaml", home)
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "reason"),
+    [
+        ("images", b"", r"\(it has 0 bytes\)"),
+        ("labels", b"6 0.5 0.5 0.1 0.1\n", r"\(Label class 6 exceeds dataset class count 6"),
+    ],
+)
+def test_an_image_that_would_be_left_out_is_refused(
+    data: Path, home: Path, tmp_path: Path, path: str, content: bytes, reason: str
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(data.parent, broken)
+    (broken / "data.yaml").write_text(
+        yaml.safe_dump(yaml.safe_load(data.read_text()) | {"path": "."})
+    )
+    first, *_ = sorted((broken / path / "val").iterdir())
+    first.write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"1 of 8 images of .*/{first.stem}\.\w+ {reason}"):
+        run(broken / "data.yaml", home)
+    assert list((home / "attempt-1").iterdir()) == []
+
+
 def test_an_evaluation_can_be_stopped_between_two_batches(data: Path, home: Path) -> None:
     folder = home / "attempt-1"
     folder.mkdir()
-    # Eight images are read, the model is loaded, and one batch is evaluated.
+    # Eight images are read, the model is loaded, they are looked through, one batch is evaluated.
     checkpoints = itertools.count(1)
-    context = Context(home, folder, stop_wanted=lambda: next(checkpoints) >= 8 + 1 + 1)
+    context = Context(home, folder, stop_wanted=lambda: next(checkpoints) >= 8 + 1 + 8 + 1)
     with pytest.raises(Stopped):
         evaluate.run(spec(data), context)
-    assert next(checkpoints) == 8 + 1 + 1 + 1
+    assert next(checkpoints) == 8 + 1 + 8 + 1 + 1
     assert list(folder.iterdir()) == []
 
 

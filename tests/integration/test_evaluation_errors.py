@@ -27,6 +27,7 @@ from tests.deployment import WEIGHTS
 from tests.quiet import quiet_ultralytics
 from tests.recorded import checkpoint, finished
 from worker.context import Context
+from worker.evaluation.object_rows import write_tables
 from worker.jobs import evaluate
 
 
@@ -101,6 +102,13 @@ def test_an_object_with_a_wrong_label_is_seen_as_another_class(
     said = [row[name] for name in ("class", "outcome", "matched_class")]
     assert said == ["banana", "wrong class", "grape"]
     assert row["iou"] > 0.5
+
+
+def test_tables_are_written_one_after_the_other(tmp_path: Path) -> None:
+    tables = [pl.DataFrame({"number": [place, place + 1]}) for place in range(12)]
+    write_tables(tmp_path / "found.parquet", iter(tables))
+    assert pl.read_parquet(tmp_path / "found.parquet").equals(pl.concat(tables))
+    assert [path.name for path in tmp_path.iterdir()] == ["found.parquet"]
 
 
 def test_the_worst_images_are_drawn_and_the_page_holds_all(
@@ -226,5 +234,7 @@ def test_a_model_that_sees_nothing_has_a_report_too(
     assert (result.true_positives, result.false_positives) == (0, 0)
     assert result.false_negatives == known.instances
     assert result.map50 == 0
+    assert result.best_confidence is None
+    assert {one.best_confidence for one in result.classes} == {None}
     page = (tmp_path / "job" / "attempt-1" / "report.html").read_text()
     assert page.count("data:image/png;base64") == 4

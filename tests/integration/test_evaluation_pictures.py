@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from db.error_kinds import BoxSize
+from db.evaluation_results import ConfusionFacts, MissFacts
 from tests.boxes import SIZE, imagined
 from tests.labelled import write_image
 from tests.quiet import quiet_ultralytics
@@ -42,7 +45,7 @@ def analyses(tmp_path: Path) -> dict[str, Analysis]:
     for name, slack in (("good@1", 0.02), ("m" * 64 + "@1", 0.2)):
         seen = imagined(9, images=3, slack=slack)
         seen = [replace(one, image=path) for one, path in zip(seen, paths, strict=True)]
-        found[name] = analyse(seen, NAMES, 0.3)
+        found[name] = analyse(seen, NAMES, 0.3, nothing)
     return found
 
 
@@ -65,7 +68,7 @@ def test_images_are_drawn_whatever_they_hold(analyses: dict[str, Analysis], tmp_
 def test_plots_are_no_wider_than_a_page(analyses: dict[str, Analysis]) -> None:
     analysis = analyses["good@1"]
     names = list(NAMES.values())
-    interval = {"m" * 66: (0.1, -0.1, 0.2), "two@1": (0.0, 0.0, 0.0)}
+    interval = {"m" * 66: (0.1, -0.1, 0.2), "two@1": (0.0, None, None)}
     drawn = [
         plots.errors({name: one.errors for name, one in analyses.items()}),
         plots.confusion(analysis.confusion, names, 0.3),
@@ -73,3 +76,40 @@ def test_plots_are_no_wider_than_a_page(analyses: dict[str, Analysis]) -> None:
         plots.intervals({"mAP50": interval, "mAP50-95": interval}),
     ]
     assert all(width(one) <= 1200 for one in drawn)
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plots as they are before they are pixels."""
+    monkeypatch.setattr(plots, "png", lambda figure: figure)
+
+
+@pytest.mark.usefixtures("figures")
+def test_a_class_called_background_is_not_taken_for_nothing() -> None:
+    cells = [("background",) * 2, ("background", None), (None, "background"), ("shelf",) * 2]
+    facts = [
+        ConfusionFacts(true_class=true, predicted_class=seen, count=count)
+        for count, (true, seen) in enumerate(cells, start=1)
+    ]
+    figure: Any = plots.confusion(facts, ["background", "shelf"], 0.3)
+    axes = figure.axes[0]
+    assert [one.get_text() for one in axes.get_xticklabels()] == [
+        "background",
+        "shelf",
+        "(background)",
+    ]
+    drawn = {one.get_position(): one.get_text() for one in axes.texts}
+    assert drawn == {(0, 0): "1", (2, 0): "2", (0, 2): "3", (1, 1): "4"}
+
+
+@pytest.mark.usefixtures("figures")
+def test_a_class_called_all_is_not_taken_for_the_total() -> None:
+    facts = [
+        MissFacts(
+            class_name=name, size=BoxSize.SMALL, instances=10, found=10 - missed, missed=missed
+        )
+        for name, missed in (("all", 5), ("shelf", 0))
+    ]
+    figure: Any = plots.misses(facts, ["all", "shelf"])
+    bars = {one.get_label(): one.patches[0].get_height() for one in figure.axes[0].containers}
+    assert bars == {"(all)": 25, "all": 50, "shelf": 0}

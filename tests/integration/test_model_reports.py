@@ -124,7 +124,7 @@ def test_an_evaluation_is_its_classes_and_all_of_them(database: Engine, measured
     }
     [whole] = [row for row in table(database, "evaluations") if row["job_id"] == job_id]
     found = view(database, "evaluation_report", job_id)
-    assert [row["class"] for row in found] == [*CLASSES, "all"]
+    assert [row["class"] for row in found] == [*CLASSES, None]
     for row in found:
         assert same(row, classes.get(row["class"], whole), *metrics, "best_confidence")
     [totals] = view(database, "evaluation_totals", job_id)
@@ -136,7 +136,7 @@ def test_an_evaluation_is_its_classes_and_all_of_them(database: Engine, measured
     kept.sort(key=lambda row: (row["class"] is None, row["class"] or "", row["confidence"]))
     columns = ("confidence", "precision", "recall", "f1")
     assert [[row["class"], *(row[name] for name in columns)] for row in swept] == [
-        [row["class"] or "all", *(row[name] for name in columns)] for row in kept
+        [row["class"], *(row[name] for name in columns)] for row in kept
     ]
 
 
@@ -155,11 +155,11 @@ def test_errors_are_those_of_an_evaluation_and_of_each_model_of_a_comparison(
     assert_costs(found, of_all)
     confusion = view(database, "confusion_report", evaluated)
     counts = [
-        (row["true_class"] or "background", row["predicted_class"] or "background", row["count"])
+        (row["true_class"], row["predicted_class"], row["count"])
         for row in table(database, "evaluation_confusion")
         if row["job_id"] == evaluated
     ]
-    ordered = sorted(counts, key=lambda one: (-one[2], one[0], one[1]))
+    ordered = sorted(counts, key=lambda one: (-one[2], one[0] or "", one[1] or ""))
     assert [tuple(row.values()) for row in confusion] == ordered
     kept = {
         (row["class"], row["size"]): row
@@ -319,9 +319,9 @@ def test_a_training_that_goes_on_has_its_epochs_so_far(
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("tracks", "is a predict job: it has no tracks"),
-        ("training", "is a predict job: it has no training"),
-        ("errors", "is a predict job: it has no errors"),
+        ("tracks", "is of kind predict: it has no tracks"),
+        ("training", "is of kind predict: it has no training"),
+        ("errors", "is of kind predict: it has no errors"),
     ],
 )
 def test_a_job_of_another_kind_is_refused(
@@ -331,3 +331,42 @@ def test_a_job_of_another_kind_is_refused(
         report(name, measured.prediction(3))
     with pytest.raises(UsageError, match=f"of which job are the {name} wanted"):
         report(name)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_is_of_no_class_is_told_from_a_class_of_that_name(
+    configured: Settings, database: Engine, measured: Measured
+) -> None:
+    from producer.report_page import page
+    from producer.report_plots import plots
+
+    job_id = measured.evaluation(0, 0)
+    with database.begin() as tx:
+        for table, columns in {
+            "evaluation_classes": ("class",),
+            "evaluation_sweep": ("class",),
+            "evaluation_confusion": ("true_class", "predicted_class"),
+        }.items():
+            for column in columns:
+                for name, other in (("apple", "all"), ("banana", "background")):
+                    values = f"SET {column} = '{other}' WHERE {column} = '{name}'"
+                    tx.execute(text(f"UPDATE {table} {values}"))
+    asked = str(job_id)
+    evaluation = json.loads(run("evaluation", asked, "--json"))
+    classes = ["all", "background", "grape", None]
+    assert [row["class"] for row in evaluation["evaluation"]] == classes
+    assert [row["class"] for row in evaluation["sweep"]] == [
+        name for name in classes for _ in range(11)
+    ]
+    assert [line.split(",")[0] for line in run("evaluation", asked, "--csv").splitlines()] == [
+        "class",
+        *(name or "" for name in classes),
+    ]
+    shown = run("evaluation", asked)
+    assert [line.split()[0] for line in shown.splitlines()[-4:]] == [*classes[:3], "(all)"]
+    errors = json.loads(run("errors", asked, "--json"))
+    pairs = [(row["true_class"], row["predicted_class"]) for row in errors["confusion"]]
+    assert len(set(pairs)) == len(pairs) == 15
+    assert len(plots(report("errors", job_id))) == 3
+    assert len(plots(report("evaluation", job_id))) == 3
+    assert "(background)" in page(report("errors", job_id))

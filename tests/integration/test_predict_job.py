@@ -109,6 +109,18 @@ def test_boxes_are_those_of_ultralytics_predict(
     assert len(theirs) > 0, "there is something to be compared"
 
 
+def test_no_image_is_drawn_over_another(home: Path, stills: Path, tmp_path: Path) -> None:
+    names = ["a.bmp", "a.bmp.jpg", "a.bmp.jpg.jpg", "a.tif", "b.bmp"]
+    pixels = cv2.imread(str(stills / "shelf.png"))
+    for name in names:
+        assert cv2.imwrite(str(tmp_path / name), pixels)
+    for _ in range(2):
+        _, folder = run(home, spec(tmp_path))
+        drawn = sorted(path.name for path in (folder / "annotated").iterdir())
+        own = ["a.bmp.jpg", "a.bmp.jpg.jpg"]
+        assert drawn == sorted([*own, "a.bmp.jpg.jpg.jpg", "a.tif.jpg", "b.bmp.jpg"])
+
+
 def test_arguments_are_those_of_ultralytics_predict(home: Path, stills: Path) -> None:
     names = {"apple": 0, "banana": 1}
     options: dict[str, Any] = {"conf": 0.05, "iou": 0.3, "imgsz": 256, "max_det": 2}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from db.comparison_tables import ComparisonModelRow, ComparisonRow
 from db.dataset_results import known_dataset
 from db.errors import ModelError, UsageError
 from db.job_records import Job
-from db.layout import model_address
+from db.layout import checkpoint_address, model_address
 from db.settings import Settings
 from db.specs import CheckSpec, RegisterSpec, Spec
+from db.training_results import write_epoch
 from db.training_tables import TrainingRow
 from producer.cli import app
 from tests.labelled import write_dataset
-from tests.recorded import WORKER, checkpoint, claimed, finished, sha256
+from tests.recorded import WORKER, checkpoint, claimed, epoch_facts, finished, sha256
 
 _MEASURED = {
     "precision": 0.9,
@@ -45,7 +46,6 @@ _MEASURED = {
     "preprocess_ms": 1.0,
     "inference_ms": 1.0,
     "postprocess_ms": 1.0,
-    "left_out": [],
 }
 
 
@@ -73,7 +73,12 @@ def ended(database: Engine, number: int) -> Job:
 
 
 def compared(
-    database: Engine, *versions: int, low: float, high: float, done: Job | None = None
+    database: Engine,
+    *versions: int,
+    low: float | None,
+    high: float | None,
+    done: Job | None = None,
+    left_out: Mapping[int, list[str]] | None = None,
 ) -> int:
     """A comparison of versions of `fruit` with the first of them; returns its job."""
     ids = {one.version: one.id for one in producer.models()}
@@ -95,15 +100,16 @@ def compared(
         }
         tx.execute(insert(ComparisonRow).values(job_id=job.id, dataset_id=dataset, **values))
         for position, version in enumerate(versions):
-            differences: dict[str, float] = {}
+            differences: dict[str, Any] = {}
             if position:
                 for metric in ("map50", "map50_95"):
                     differences |= {
-                        f"{metric}_difference": (low + high) / 2,
+                        f"{metric}_difference": ((low or 0) + (high or 0)) / 2,
                         f"{metric}_low": low,
                         f"{metric}_high": high,
                     }
             row = {"job_id": job.id, "position": position, "model_id": ids[version]}
+            differences |= {"left_out": (left_out or {}).get(version, [])}
             tx.execute(insert(ComparisonModelRow).values(**row, **_MEASURED, **differences))
     return job.id
 
@@ -159,6 +165,20 @@ def test_a_version_that_was_added_while_it_was_compared_is_no_hindrance(fruit: E
     assert producer.promote_if_better(job).reference == "fruit@2"
 
 
+def test_a_comparison_without_an_interval_decides_nothing(fruit: Engine) -> None:
+    job = compared(fruit, 1, 2, low=None, high=None)
+    with pytest.raises(UsageError, match="on too few images to tell which is better: nothing was"):
+        producer.promote_if_better(job)
+    assert in_production() == ["fruit@1"]
+
+
+def test_a_model_that_has_lost_a_class_is_refused_however_good_it_is(fruit: Engine) -> None:
+    job = compared(fruit, 1, 2, low=0.6, high=0.8, left_out={1: ["kiwi"], 2: ["kiwi", "orange"]})
+    with pytest.raises(UsageError, match="fruit@2 does not know orange, which fruit@1 does: noth"):
+        producer.promote_if_better(job)
+    assert in_production() == ["fruit@1"]
+
+
 def test_only_a_comparison_of_two_decides(fruit: Engine) -> None:
     with pytest.raises(UsageError, match="compared no two models"):
         producer.promote_if_better(ended(fruit, 2).id)
@@ -203,6 +223,8 @@ def test_the_command_compares_first_and_promotes_what_is_better_alone(
 @pytest.mark.usefixtures("fruit")
 def test_the_commands_change_stages_and_show_who_did(run: Callable[..., str]) -> None:
     assert "needs its reason" in run("models", "promote", "fruit@2", code=1)
+    again = ("models", "promote", "fruit@1", "--if-better-than", "fruit@2", "--on", "/none.yaml")
+    assert "fruit@1 is in production already" in run(*again, code=1)
     half = ("models", "promote", "fruit@2", "--if-better-than", "production")
     assert "--if-better-than needs --on DATA.yaml" in run(*half, code=1)
     run("models", "promote", "fruit@2", "--why", "fewer misses at night")
@@ -241,6 +263,9 @@ def trained(database: Engine, version: int, base: int | None) -> None:
                 seconds=60.0,
             )
         )
+        for number in (19, 20):
+            address = checkpoint_address(job.id, 1, number)
+            write_epoch(tx, job.id, 1, epoch_facts(number), address, sha256(str(address)))
 
 
 def test_a_lineage_goes_back_to_what_was_added(fruit: Engine) -> None:
@@ -250,11 +275,8 @@ def test_a_lineage_goes_back_to_what_was_added(fruit: Engine) -> None:
     assert [one.model.reference for one in found] == ["fruit@3", "fruit@2", "fruit@1"]
     newest, _, oldest = found
     assert newest.made is not None
-    assert (newest.made.base, newest.made.dataset, newest.made.best_epoch) == (
-        "fruit@2",
-        "shop",
-        12,
-    )
+    assert (newest.made.base, newest.made.dataset) == ("fruit@2", "shop")
+    assert (newest.made.best_epoch, newest.made.last_epoch) == (12, 20)
     assert (newest.made.args, newest.made.versions) == ({"lr0": 0.01}, {"ultralytics": "8.4"})
     assert oldest.made is None, "it was added from a file"
 

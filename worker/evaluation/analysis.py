@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,7 @@ from worker.evaluation.outcomes import (
     NOBODY,
     OUTCOMES,
     WRONG_CLASS,
-    Outcomes,
     objects_at,
-    outcomes_of,
 )
 from worker.evaluation.seen import Seen
 from worker.evaluation.tide import Costs, costs
@@ -27,6 +25,8 @@ from worker.evaluation.tide import Costs, costs
 # Side in pixels of the square from which on an object is of the next size, as in COCO's metrics:
 # https://cocodataset.org/#detection-eval
 _MEDIUM_FROM, _LARGE_FROM = 32, 96
+# Between two checkpoints: some tenths of a second.
+_IMAGES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,13 @@ class ImageErrors:
     """What became of all that is in one image and all that was seen there.
 
     Attributes:
-        seen: the image, with the classes that count.
-        outcomes: of its boxes.
+        seen: the image.
         true_code: int8 (m,), of its objects, at the confidence of the analysis.
         true_by: int32 (m,), the box that each object's outcome is for, or `NOBODY`.
         counted: bool (n,), the boxes of that confidence or more.
     """
 
     seen: Seen
-    outcomes: Outcomes
     true_code: NDArray[np.int8]
     true_by: NDArray[np.int32]
     counted: NDArray[np.bool_]
@@ -50,7 +48,7 @@ class ImageErrors:
     @property
     def counts(self) -> Counter[str]:
         """How often each outcome is there: `correct`, and the kinds of errors."""
-        found = Counter(OUTCOMES[code] for code in self.outcomes.code[self.counted])
+        found = Counter(OUTCOMES[code] for code in self.seen.outcomes.code[self.counted])
         found[ErrorKind.MISSED] += int((self.true_code == MISSED).sum())
         return found
 
@@ -149,31 +147,33 @@ class Analysis:
             for number, size in sorted(groups, key=_in_order)
         )
 
-    def at(self, confidence: float) -> Analysis:
-        """The same, counted from another confidence on."""
-        images = tuple(_image(one.seen, one.outcomes, confidence) for one in self.images)
-        return Analysis(self.names, confidence, images, self.costs)
 
-
-def analyse(seen: Iterable[Seen], names: Mapping[int, str], confidence: float) -> Analysis:
+def analyse(
+    seen: Sequence[Seen],
+    names: Mapping[int, str],
+    confidence: float,
+    checkpoint: Callable[[], None],
+) -> Analysis:
     """Say what a model gets wrong.
 
     Args:
         seen: of each image.
-        names: class id to name, of the classes that count: all others are passed over.
+        names: class id to name, of the classes that count.
         confidence: from which on boxes are counted.
+        checkpoint: called now and then; what it raises ends it.
     """
-    counting = [one.of_classes(names) for one in seen]
-    outcomes = [outcomes_of(one) for one in counting]
-    images = tuple(
-        _image(one, found, confidence) for one, found in zip(counting, outcomes, strict=True)
-    )
-    return Analysis(names, confidence, images, costs(counting, outcomes))
+    images = []
+    for number, one in enumerate(seen):
+        if number % _IMAGES_AT_ONCE == 0:
+            checkpoint()
+        images.append(_image(one, confidence))
+    return Analysis(names, confidence, tuple(images), costs(seen, checkpoint))
 
 
-def _image(seen: Seen, outcomes: Outcomes, confidence: float) -> ImageErrors:
-    code, by = objects_at(seen, outcomes, confidence)
-    return ImageErrors(seen, outcomes, code, by, seen.confidence >= confidence)
+def _image(seen: Seen, confidence: float) -> ImageErrors:
+    counted = seen.confidence >= confidence
+    code, by = objects_at(seen.outcomes, counted, len(seen.true_class_id))
+    return ImageErrors(seen, code, by, counted)
 
 
 def _taken_for(one: ImageErrors) -> Sequence[tuple[int, int]]:

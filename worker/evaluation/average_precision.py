@@ -27,30 +27,30 @@ class Ranking:
     Those that are left out, which are most, change no average precision: recall ends before them.
 
     Attributes:
-        image: int64 (n,), the image of each box.
+        image: int32 (n,), the image of each box.
         correct: bool (n, 10), whether it is right at IoU 0.5, 0.55, ..., 0.95.
         objects: int64 (images,), how many objects of the class are in each image.
     """
 
-    image: NDArray[np.int64]
+    image: NDArray[np.int32]
     correct: NDArray[np.bool_]
     objects: NDArray[np.int64]
 
 
 def rankings(seen: Sequence[Seen]) -> dict[int, Ranking]:
     """The boxes of each class that there are objects of, by class id."""
-    confidence = np.concatenate([one.confidence for one in seen])
     # Of boxes that are as confident as each other, the same go first as in `ap_per_class`.
-    order = np.argsort(-confidence)
-    image = np.repeat(np.arange(len(seen)), [len(one.confidence) for one in seen])[order]
+    order = np.argsort(-np.concatenate([one.confidence for one in seen]))
+    boxes = [len(one.confidence) for one in seen]
+    image = np.repeat(np.arange(len(seen), dtype=np.int32), boxes)
     class_id = np.concatenate([one.class_id for one in seen])[order]
-    correct = np.concatenate([one.correct for one in seen])[order]
+    correct = np.concatenate([one.correct for one in seen])
     found = {}
     for number in sorted({int(number) for one in seen for number in one.true_class_id}):
         objects = np.array([(one.true_class_id == number).sum() for one in seen], np.int64)
-        here = class_id == number
-        last = np.flatnonzero(here & correct.any(axis=1))[-1:]
-        here[last[0] + 1 if len(last) else 0 :] = False
+        here = order[class_id == number]
+        right = np.flatnonzero(correct[here].any(axis=1))
+        here = here[: right[-1] + 1 if len(right) else 0]
         found[number] = Ranking(image[here], correct[here], objects)
     return found
 

@@ -38,7 +38,7 @@ def boxes(one: ImageErrors, names: Mapping[int, str]) -> list[Mark]:
         seen.xyxy[counted].tolist(),
         seen.class_id[counted].tolist(),
         seen.confidence[counted].tolist(),
-        one.outcomes.code[counted],
+        seen.outcomes.code[counted],
         strict=True,
     )
     return [

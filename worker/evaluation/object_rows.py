@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -13,83 +15,104 @@ from worker.evaluation.outcomes import NOBODY, OUTCOMES
 
 _BOX = ("x1", "y1", "x2", "y2")
 _COLUMNS = ("image", "truth", "class", "confidence", *_BOX, "outcome", "iou", "matched_class")
+# Some hundred thousand rows, some tens of megabytes.
+_IMAGES_AT_ONCE = 1000
+
+_Columns = dict[str, NDArray[np.generic]]
 
 
-def object_rows(analysis: Analysis) -> pl.DataFrame:
+def object_rows(analysis: Analysis, checkpoint: Callable[[], None]) -> Iterator[pl.DataFrame]:
     """A row for each object (`truth`) and for each box, in the order of the images.
 
+    Args:
+        analysis: of a model.
+        checkpoint: called before each table; what it raises ends it.
+
     Returns:
-        columns `image`, `truth`, `class`, `confidence` (null for objects), `x1`, `y1`, `x2`, `y2`
-        in pixels of the image, `outcome` (of an object: at the confidence of the analysis), `iou`
-        and `matched_class` of the object or box that the outcome is about, null if there is none.
-        A box on background has the highest IoU that it has with any object.
+        tables one after the other, of columns `image`, `truth`, `class`, `confidence` (null for
+        objects), `x1`, `y1`, `x2`, `y2` in pixels of the image, `outcome` (of an object: at the
+        confidence of the analysis), `iou` and `matched_class` of the object or box that the outcome
+        is about, null if there is none. A box on background has the highest IoU that it has with
+        any object.
     """
-    tables = [
-        part.with_columns(pl.lit(str(one.seen.image)).alias("image"))
-        for one in analysis.images
-        for part in (_objects(one), _boxes(one))
-    ]
-    codes = dict(enumerate(OUTCOMES))
-    return (
-        pl.concat(tables)
-        .with_columns(
-            _named("class", analysis.names),
-            _named("outcome", codes),
-            _named("matched_class", analysis.names),
-            pl.col("confidence", "iou").fill_nan(None),
-        )
-        .select(_COLUMNS)
+    for first in range(0, len(analysis.images), _IMAGES_AT_ONCE):
+        checkpoint()
+        yield _table(analysis.images[first : first + _IMAGES_AT_ONCE], analysis.names)
+
+
+def write_tables(path: Path, tables: Iterable[pl.DataFrame]) -> None:
+    """Write tables one after the other into a Parquet file, one of them in memory at a time."""
+    # Polars cannot append to a Parquet file, but it streams many into one.
+    with TemporaryDirectory(dir=path.parent) as parts:
+        for number, table in enumerate(tables):
+            table.write_parquet(Path(parts) / f"{number:06}.parquet")
+        pl.scan_parquet(Path(parts) / "*.parquet").sink_parquet(path)
+
+
+def _table(images: Sequence[ImageErrors], names: Mapping[int, str]) -> pl.DataFrame:
+    parts = [part for one in images for part in (_objects(one), _boxes(one))]
+    table = pl.DataFrame(
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     )
+    paths = pl.Series([str(one.seen.image) for one in images for _ in range(2)])
+    return table.with_columns(
+        paths.gather(np.repeat(np.arange(len(parts)), [len(one["class"]) for one in parts])).alias(
+            "image"
+        ),
+        _named("class", names),
+        _named("outcome", dict(enumerate(OUTCOMES))),
+        _named("matched_class", names),
+        pl.col("confidence", "iou").fill_nan(None),
+    ).select(_COLUMNS)
 
 
 def _named(column: str, names: Mapping[int, str]) -> pl.Expr:
     return pl.col(column).replace_strict(dict(names), default=None, return_dtype=pl.String)
 
 
-def _objects(one: ImageErrors) -> pl.DataFrame:
+def _objects(one: ImageErrors) -> _Columns:
     seen, by = one.seen, one.true_by
-    if not len(seen.confidence):
-        iou, matched = np.full(len(by), np.nan, np.float32), np.full(len(by), NOBODY, np.int32)
-    else:
-        iou = np.where(by == NOBODY, np.nan, seen.overlap[np.arange(len(by)), by])
-        matched = np.where(by == NOBODY, NOBODY, seen.class_id[by])
     confidence = np.full(len(by), np.nan, np.float32)
-    return _table(True, seen.true_class_id, confidence, seen.true_xyxy, one.true_code, iou, matched)
-
-
-def _boxes(one: ImageErrors) -> pl.DataFrame:
-    seen, about = one.seen, one.outcomes.about
-    matched = np.full(len(about), NOBODY, np.int32)
-    if len(seen.true_class_id):
-        matched = np.where(about == NOBODY, NOBODY, seen.true_class_id[about])
-    return _table(
-        False,
-        seen.class_id,
-        seen.confidence,
-        seen.xyxy,
-        one.outcomes.code,
-        one.outcomes.iou,
-        matched,
+    iou = _of(by, seen.outcomes.iou, np.float32(np.nan))
+    matched = _of(by, seen.class_id, np.int32(NOBODY))
+    return _columns(
+        True, seen.true_class_id, confidence, seen.true_xyxy, one.true_code, iou, matched
     )
 
 
-def _table(
+def _boxes(one: ImageErrors) -> _Columns:
+    seen, outcomes = one.seen, one.seen.outcomes
+    matched = _of(outcomes.about, seen.true_class_id, np.int32(NOBODY))
+    return _columns(
+        False, seen.class_id, seen.confidence, seen.xyxy, outcomes.code, outcomes.iou, matched
+    )
+
+
+def _of(
+    places: NDArray[np.int32], values: NDArray[np.generic], otherwise: np.generic
+) -> NDArray[np.generic]:
+    """The value at each place, and another where that is `NOBODY`."""
+    found = np.full(len(places), otherwise)
+    there = places != NOBODY
+    found[there] = values[places[there]]
+    return found
+
+
+def _columns(
     truth: bool,
     class_id: NDArray[np.int32],
     confidence: NDArray[np.float32],
     xyxy: NDArray[np.float32],
     code: NDArray[np.int8],
-    iou: NDArray[np.float32] | NDArray[np.float64],
-    matched: NDArray[np.int32],
-) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "truth": np.full(len(code), truth),
-            "class": class_id.astype(np.int32),
-            "confidence": confidence,
-            **{name: np.ascontiguousarray(xyxy[:, place]) for place, name in enumerate(_BOX)},
-            "outcome": code.astype(np.int32),
-            "iou": iou.astype(np.float32),
-            "matched_class": matched.astype(np.int32),
-        }
-    )
+    iou: NDArray[np.generic],
+    matched: NDArray[np.generic],
+) -> _Columns:
+    return {
+        "truth": np.full(len(code), truth),
+        "class": class_id,
+        "confidence": confidence,
+        **{name: xyxy[:, place] for place, name in enumerate(_BOX)},
+        "outcome": code.astype(np.int32),
+        "iou": iou,
+        "matched_class": matched,
+    }

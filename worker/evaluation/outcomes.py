@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.error_kinds import ErrorKind
-from worker.evaluation.seen import Seen
 
 FOREGROUND: Final = 0.5
 """The IoU from which on a box is in the right place (TIDE's t_f)."""
@@ -47,19 +46,32 @@ class Outcomes:
     iou: NDArray[np.float32]
 
 
-def outcomes_of(seen: Seen) -> Outcomes:
-    """What became of each box in an image."""
-    count = len(seen.confidence)
-    if not count or not len(seen.true_class_id):
+def outcomes_of(
+    overlap: NDArray[np.float32],
+    true_class_id: NDArray[np.int32],
+    class_id: NDArray[np.int32],
+    correct: NDArray[np.bool_],
+) -> Outcomes:
+    """What became of each box in an image.
+
+    Args:
+        overlap: float32 (m, n), IoU of each object with each box, as Ultralytics has it: in the
+            image that the model was shown, where boxes may reach over the edge.
+        true_class_id: int32 (m,), of the objects.
+        class_id: int32 (n,), of the boxes, the most confident first.
+        correct: bool (n,), whether Ultralytics counts the box as a true positive at IoU 0.5.
+    """
+    count = len(class_id)
+    if not count or not len(true_class_id):
         return Outcomes(
             np.full(count, BACKGROUND_BOX, np.int8),
             np.full(count, NOBODY, np.int32),
             np.zeros(count, np.float32),
         )
-    same = seen.true_class_id[:, None] == seen.class_id[None, :]
-    of_class, of_others = seen.overlap * same, seen.overlap * ~same
-    matched = _match(of_class, seen.correct[:, 0])
-    taken = np.isin(np.arange(len(seen.true_class_id)), matched)
+    same = true_class_id[:, None] == class_id[None, :]
+    of_class, of_others = overlap * same, overlap * ~same
+    matched = _match(of_class, correct)
+    taken = np.isin(np.arange(len(true_class_id)), matched)
     of_taken = of_class * taken[:, None]
     best = of_class.max(0)
     # The first that holds counts, and names the object that the box is about.
@@ -68,15 +80,15 @@ def outcomes_of(seen: Seen) -> Outcomes:
         POOR_LOCALISATION: ((best >= BACKGROUND) & (best < FOREGROUND), of_class.argmax(0)),
         WRONG_CLASS: (of_others.max(0) >= FOREGROUND, of_others.argmax(0)),
         DUPLICATE: (of_taken.max(0) >= FOREGROUND, of_taken.argmax(0)),
-        BOTH: (seen.overlap.max(0) > BACKGROUND, seen.overlap.argmax(0)),
+        BOTH: (overlap.max(0) > BACKGROUND, overlap.argmax(0)),
     }
     held = [holds for holds, _ in kinds.values()]
     about = np.select(held, [thing for _, thing in kinds.values()], NOBODY).astype(np.int32)
-    iou = seen.overlap[about, np.arange(count)]
+    iou = overlap[about, np.arange(count)]
     return Outcomes(
         np.select(held, list(kinds), BACKGROUND_BOX).astype(np.int8),
         about,
-        np.where(about == NOBODY, seen.overlap.max(0), iou).astype(np.float32),
+        np.where(about == NOBODY, overlap.max(0), iou).astype(np.float32),
     )
 
 
@@ -91,23 +103,28 @@ def _match(overlap: NDArray[np.float32], correct: NDArray[np.bool_]) -> NDArray[
 
 
 def objects_at(
-    seen: Seen, outcomes: Outcomes, confidence: float
+    outcomes: Outcomes, counted: NDArray[np.bool_], count: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
-    """What became of each object in an image, of boxes from a confidence on.
+    """What became of each object in an image.
 
     An object that was not found is what the most confident box took it for that would have found
     it with another class, or in a better place; it is missed if there is none.
+
+    Args:
+        outcomes: of the boxes.
+        counted: bool (n,), the boxes that count: those from some confidence on.
+        count: m, of the objects.
 
     Returns:
         int8 (m,), an index into `OUTCOMES`: correct, wrong class, poor localisation or missed; and
         int32 (m,), the box that it is for, or `NOBODY`.
     """
-    count = len(seen.true_class_id)
     code, by = np.full(count, MISSED, np.int8), np.full(count, NOBODY, np.int32)
-    counting = seen.confidence >= confidence
-    for kinds in ((CORRECT,), (WRONG_CLASS, POOR_LOCALISATION)):
-        for box in np.flatnonzero(counting & np.isin(outcomes.code, kinds)):
-            thing = outcomes.about[box]
-            if by[thing] == NOBODY:
-                code[thing], by[thing] = outcomes.code[box], box
+    wrong = (outcomes.code == WRONG_CLASS) | (outcomes.code == POOR_LOCALISATION)
+    for kind in (outcomes.code == CORRECT, wrong):
+        boxes = np.flatnonzero(counted & kind)
+        things, first = np.unique(outcomes.about[boxes], return_index=True)
+        free = by[things] == NOBODY
+        things, boxes = things[free], boxes[first[free]]
+        code[things], by[things] = outcomes.code[boxes], boxes
     return code, by

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from db.error_kinds import BoxSize, ErrorKind
 from db.evaluation_results import ConfusionFacts, ErrorFacts, MissFacts
 from db.one_line import printable
+from db.report_columns import ALL, BACKGROUND
 from worker.evaluation.panels import COLOURS
 from worker.evaluation.sweep import Sweep
 from worker.figures import INCH_PX, new_figure, png
@@ -23,7 +24,9 @@ matplotlib.rcParams["text.parse_math"] = False
 # More classes than these cannot be told apart by the colours of their lines, or be read in a grid.
 _LINES, _CELLS = 10, 30
 _LETTERS = 30
-_BACKGROUND = "background"
+
+# A difference, and the ends of its interval.
+_Difference = tuple[float, float | None, float | None]
 
 
 def curves(sweep: Sweep, names: Mapping[int, str]) -> bytes:
@@ -39,9 +42,10 @@ def curves(sweep: Sweep, names: Mapping[int, str]) -> bytes:
             for number, curve in zip(sweep.class_ids, values, strict=True):
                 axes.plot(sweep.confidence, curve, linewidth=1.2, label=_label(names[number]))
         axes.plot(sweep.confidence, values.mean(0), color="black", linewidth=2.4, label="mean")
-        axes.axvline(
-            best, color="#777777", linestyle="--", linewidth=1, label=f"best F1: {best:.3f}"
-        )
+        if best is not None:
+            axes.axvline(
+                best, color="#777777", linestyle="--", linewidth=1, label=f"best F1: {best:.3f}"
+            )
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel=title)
         axes.set_title(f"{title} against confidence, IoU 0.5")
         axes.tick_params(labelleft=True)
@@ -58,11 +62,12 @@ def confusion(cells: Sequence[ConfusionFacts], classes: Sequence[str], confidenc
         classes: in their order; of many, those with the most errors are shown.
         confidence: from which on boxes count.
     """
-    shown = [*_most_confused(cells, classes), _BACKGROUND]
+    # A class may have any name: nothing is None.
+    shown = [*_most_confused(cells, classes), None]
     place = {name: number for number, name in enumerate(shown)}
     counts = np.zeros((len(shown), len(shown)), int)
     for cell in cells:
-        row, column = cell.true_class or _BACKGROUND, cell.predicted_class or _BACKGROUND
+        row, column = cell.true_class, cell.predicted_class
         if row in place and column in place:
             counts[place[row], place[column]] += cell.count
     share = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
@@ -73,7 +78,7 @@ def confusion(cells: Sequence[ConfusionFacts], classes: Sequence[str], confidenc
         if count:
             ink = "white" if share[y, x] > 0.5 else "#222222"
             axes.text(x, y, f"{count:,}", ha="center", va="center", color=ink, fontsize=9)
-    labels = [_label(name) for name in shown]
+    labels = [_label(BACKGROUND if name is None else name) for name in shown]
     axes.set_xticks(range(len(shown)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(shown)), labels)
     axes.set(xlabel="seen as", ylabel="what is there")
@@ -123,21 +128,22 @@ def errors(models: Mapping[str, Sequence[ErrorFacts]]) -> bytes:
 
 def misses(found: Sequence[MissFacts], classes: Sequence[str]) -> bytes:
     """The share of objects that were not seen, by size; a bar for each class if they are few."""
-    groups: dict[str, dict[BoxSize, tuple[int, int]]] = {}
+    # A class may have any name: all of them are None.
+    groups: dict[str | None, dict[BoxSize, tuple[int, int]]] = {}
     for one in found:
-        for name in ("all", *([one.class_name] if len(classes) <= _LINES else [])):
+        for name in (None, *([one.class_name] if len(classes) <= _LINES else [])):
             sizes = groups.setdefault(name, {})
             instances, missed = sizes.get(one.size, (0, 0))
             sizes[one.size] = (instances + one.instances, missed + one.missed)
     figure, axes = new_figure(12, 4.2)
-    order = [name for name in ("all", *classes) if name in groups]
+    order = [name for name in (None, *classes) if name in groups]
     thickness = 0.8 / len(order)
     for number, name in enumerate(order):
         pairs = [groups[name].get(size, (0, 0)) for size in BoxSize]
         values = [100 * missed / instances if instances else 0 for instances, missed in pairs]
         shifted = np.arange(len(BoxSize)) + (number - (len(order) - 1) / 2) * thickness
-        colour = "#444444" if name == "all" else None
-        bars = axes.bar(shifted, values, thickness * 0.95, label=_label(name), color=colour)
+        label, colour = (ALL, "#444444") if name is None else (_label(name), None)
+        bars = axes.bar(shifted, values, thickness * 0.95, label=label, color=colour)
         texts = [f"{missed}/{instances}" if instances else "" for instances, missed in pairs]
         axes.bar_label(bars, texts, padding=2, fontsize=9)
     labels = ("small: under 32² px", "medium: under 96² px", "large: 96² px and more")
@@ -150,11 +156,12 @@ def misses(found: Sequence[MissFacts], classes: Sequence[str]) -> bytes:
     return png(figure)
 
 
-def intervals(differences: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> bytes:
+def intervals(differences: Mapping[str, Mapping[str, _Difference]]) -> bytes:
     """Differences to the base with their 95 % intervals.
 
     Args:
-        differences: of each metric, and each model: the difference, and the ends of the interval.
+        differences: of each metric, and each model: the difference, and the ends of the interval;
+            None where there are too few images to tell.
     """
     models = list(next(iter(differences.values())))
     figure = Figure(figsize=(12, 1.9 + 0.5 * len(models)), dpi=INCH_PX, layout="constrained")
@@ -164,12 +171,17 @@ def intervals(differences: Mapping[str, Mapping[str, tuple[float, float, float]]
         strict=True,
     ):
         for place, name in enumerate(models):
-            value, low, high = (100 * one for one in found[name])
-            clear = "#1b9e4b" if low > 0 else "#e0242b" if high < 0 else "#777777"
-            axes.plot([low, high], [place, place], color=clear, linewidth=3, solid_capstyle="butt")
-            axes.plot([value], [place], "o", color=clear, markersize=9)
-            text = f"{value:+.1f}  [{low:+.1f}, {high:+.1f}]"
-            axes.annotate(text, (value, place), (0, 9), textcoords="offset points", ha="center")
+            value, low, high = found[name]
+            clear, text = "#777777", f"{100 * value:+.1f}  too few images"
+            if low is not None and high is not None:
+                clear = "#1b9e4b" if low > 0 else "#e0242b" if high < 0 else clear
+                text = f"{100 * value:+.1f}  [{100 * low:+.1f}, {100 * high:+.1f}]"
+                ends = [100 * low, 100 * high]
+                axes.plot(ends, [place] * 2, color=clear, linewidth=3, solid_capstyle="butt")
+            axes.plot([100 * value], [place], "o", color=clear, markersize=9)
+            axes.annotate(
+                text, (100 * value, place), (0, 9), textcoords="offset points", ha="center"
+            )
         axes.axvline(0, color="black", linewidth=1)
         axes.set_yticks(range(len(models)), [_label(name) for name in models])
         axes.set_ylim(len(models) - 0.4, -0.7)
@@ -180,6 +192,7 @@ def intervals(differences: Mapping[str, Mapping[str, tuple[float, float, float]]
 
 
 def _label(name: str) -> str:
-    """A name as there is room for it."""
+    """A name as there is room for it: names of products differ in their ends, too."""
     shown = printable(name)
-    return shown if len(shown) <= _LETTERS else f"{shown[: _LETTERS - 1]}…"
+    half = _LETTERS // 2
+    return shown if len(shown) <= _LETTERS else f"{shown[:half]}…{shown[1 - half :]}"

@@ -34,17 +34,22 @@ class Sweep:
     f1: NDArray[np.float64]
 
     @property
-    def best_confidence(self) -> float:
-        """The confidence of the highest mean F1: the one of Ultralytics' precision and recall."""
+    def best_confidence(self) -> float | None:
+        """The confidence of the highest mean F1: the one of Ultralytics' precision and recall.
+
+        None if nothing is found at any confidence.
+        """
         return self._best(self.f1.mean(0))
 
-    def best_confidence_of(self, class_id: int) -> float:
+    def best_confidence_of(self, class_id: int) -> float | None:
         """The confidence of a class's highest F1, found in the same way."""
         return self._best(self.f1[self.class_ids.index(class_id)])
 
-    def _best(self, f1: NDArray[np.float64]) -> float:
+    def _best(self, f1: NDArray[np.float64]) -> float | None:
         from ultralytics.utils.metrics import smooth
 
+        if not f1.any():
+            return None
         return float(self.confidence[smooth(f1, _SMOOTHED).argmax()])
 
     def rows(self, names: Mapping[int, str]) -> pl.DataFrame:

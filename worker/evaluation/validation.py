@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ultralytics.utils.metrics import box_iou
 from db.errors import DatasetError
 from db.evaluation_results import ClassMetricFacts
 from worker.evaluation.arena import Arena
+from worker.evaluation.outcomes import outcomes_of
 from worker.evaluation.seen import Seen
 from worker.evaluation.sweep import Sweep
 from worker.offline import stay_offline
@@ -35,7 +36,7 @@ class Validation:
         precision, recall, f1, map50, map50_95: mean over the classes that are in the split.
         classes: each class of the model that is in the data set.
         preprocess_ms, inference_ms, postprocess_ms: per image.
-        seen: what the model saw in each image.
+        seen: what the model saw in each image, of the classes that count.
         sweep: precision, recall and F1 at every confidence.
     """
 
@@ -61,10 +62,12 @@ class _Recording(DetectionValidator):
         arguments: dict[str, Any],
         folder: Path,
         arena: Arena,
+        counting: Collection[int],
         on_images: Callable[[int], None],
     ) -> None:
         super().__init__(save_dir=folder, args=arguments)
         self.recorded: list[Seen] = []
+        self._counting = list(counting)
         self._originals = arena.originals[arguments["split"]]
         self._on_images = on_images
 
@@ -94,17 +97,22 @@ class _Recording(DetectionValidator):
 
         height, width = image["ori_shape"]
         truth, boxes = image["bboxes"].reshape(-1, 4), preds["bboxes"].reshape(-1, 4)
+        class_id = preds["cls"].cpu().numpy().astype(np.int32)
+        true_class_id = image["cls"].cpu().numpy().astype(np.int32)
+        seen, there = np.isin(class_id, self._counting), np.isin(true_class_id, self._counting)
+        overlap = box_iou(truth, boxes).cpu().numpy().astype(np.float32)[np.ix_(there, seen)]
+        class_id, true_class_id, correct = class_id[seen], true_class_id[there], correct[seen]
         return Seen(
             self._originals[Path(image["im_file"]).name],
             width,
             height,
-            in_image(boxes),
-            preds["conf"].cpu().numpy().astype(np.float32),
-            preds["cls"].cpu().numpy().astype(np.int32),
-            in_image(truth),
-            image["cls"].cpu().numpy().astype(np.int32),
-            box_iou(truth, boxes).cpu().numpy().astype(np.float32),
+            in_image(boxes)[seen],
+            preds["conf"].cpu().numpy().astype(np.float32)[seen],
+            class_id,
+            in_image(truth)[there],
+            true_class_id,
             correct.astype(bool),
+            outcomes_of(overlap, true_class_id, class_id, correct[:, 0]),
         )
 
 
@@ -113,6 +121,7 @@ def validate(
     arena: Arena,
     arguments: dict[str, Any],
     folder: Path,
+    counting: Collection[int],
     on_images: Callable[[int], None],
 ) -> Validation:
     """Validate a model on a split of a data set, as `YOLO.val` does with the same arguments.
@@ -122,6 +131,7 @@ def validate(
         arena: the data set, its class ids those of the model.
         arguments: Ultralytics' own: `split`, `imgsz`, `batch`, `conf`, `iou`, `max_det`, `device`.
         folder: where Ultralytics may write.
+        counting: ids of the classes that count; others are not kept in `seen`.
         on_images: called after each batch with the number of images so far; what it raises ends
             the validation.
 
@@ -142,6 +152,7 @@ def validate(
         },
         folder,
         arena,
+        counting,
         on_images,
     )
     validator(model=model)

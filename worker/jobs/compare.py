@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from db.common_classes import CommonClasses, common_classes
-from db.comparison_results import ComparedModelFacts, CompareResult
+from db.comparison_results import MIN_IMAGES, ComparedModelFacts, CompareResult
 from db.dataset_files import DatasetFiles
+from db.errors import NightshelfError
 from db.file_facts import FileFacts
 from db.layout import model_address
 from db.specs import CompareSpec
@@ -48,8 +49,8 @@ def run(spec: CompareSpec, context: Context) -> CompareResult:
     What counts are the data set's classes that all models know, by name or by `class_map`.
 
     Raises:
-        DatasetError: the data set has changed, has no such split, or no object in it of a class
-            that counts.
+        DatasetError: the data set has changed, has no such split, or in it an image that cannot
+            be used, or no object of a class that counts.
         ModelError: a model's file is gone or has changed, or there is no class in common.
         UsageError: a file lies outside the roots, the device is not there, or `class_map` names
             what is not there.
@@ -92,13 +93,14 @@ def _measure(
     for position, (name, model) in enumerate(models.items()):
         found = _validate(spec, position, model, files, common.ids[position], device, context)
         called = {number: known for known, number in common.ids[position].items()}
+        counted_at = spec.at or found.sweep.best_confidence or 0.0
+        told = partial(_tell, context, spec, found.images, position + 1)
         measured[name] = _Measured(
             found,
-            analyse(found.seen, called, spec.at or found.sweep.best_confidence),
-            draws(
-                [one.of_classes(called) for one in found.seen],
-                partial(_tell, context, spec, found.images, position + 1, f"resampling for {name}"),
+            analyse(
+                found.seen, called, counted_at, partial(told, f"looking at the errors of {name}")
             ),
+            draws(found.seen, partial(told, f"resampling for {name}")),
             cost_of(model, weights[position], spec.imgsz),
             common.left_out[position],
         )
@@ -122,25 +124,33 @@ def _validate(
     from worker.evaluation.arena import lay_out
     from worker.evaluation.validation import validate
 
-    images = len(files.splits[spec.split])
+    name, images = spec.models[position], len(files.splits[spec.split])
     folder = context.folder / "arena"
+    laying = partial(_tell, context, spec, images, position, f"laying out for {name}")
     try:
-        arena = lay_out(files, [spec.split], model.names, folder, ids)
+        arena = lay_out(files, [spec.split], model.names, folder, lambda done, total: laying(), ids)
         arguments = spec.model_dump(include={"split", "imgsz", "batch", "conf", "iou", "max_det"})
-        return validate(
+        found = validate(
             model,
             arena,
             arguments | {"device": device},
             folder,
+            ids.values(),
             lambda done: context.advance(
                 position * images + done,
                 len(spec.models) * images,
                 "images",
-                f"evaluating {spec.models[position]}",
+                f"evaluating {name}",
             ),
         )
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    if {one.image for one in found.seen} != set(files.splits[spec.split]):
+        raise NightshelfError(
+            f"{name} was measured on {len(found.seen)} of {images} images of {files.data}: they "
+            "were changed meanwhile"
+        )
+    return found
 
 
 def _reported(
@@ -151,20 +161,21 @@ def _reported(
     context: Context,
 ) -> CompareResult:
     from worker.evaluation.differences import draw_differences
-    from worker.evaluation.object_rows import object_rows
+    from worker.evaluation.object_rows import object_rows, write_tables
 
     base = next(iter(measured.values()))
     facts = [_facts(spec, one, None if one is base else base) for one in measured.values()]
     analyses = {name: one.analysis for name, one in measured.items()}
-    told = partial(
-        _tell, context, spec, base.found.images, len(measured), "drawing where they differ"
+    told = partial(_tell, context, spec, base.found.images, len(measured))
+    pictures = draw_differences(
+        analyses, context.folder, partial(told, "drawing where they differ")
     )
-    pictures = draw_differences(analyses, context.folder, told)
-    tables = [
-        object_rows(analysis).select(pl.lit(name).alias("model"), pl.all())
+    tables = (
+        table.select(pl.lit(name).alias("model"), pl.all())
         for name, analysis in analyses.items()
-    ]
-    pl.concat(tables).write_parquet(context.folder / _OBJECTS)
+        for table in object_rows(analysis, partial(told, "writing what was seen"))
+    )
+    write_tables(context.folder / _OBJECTS, tables)
     result = CompareResult(
         device=device,
         images=base.found.images,
@@ -198,7 +209,7 @@ def _facts(spec: CompareSpec, one: _Measured, base: _Measured | None) -> Compare
         left_out=one.left_out,
         **{name: getattr(found, name) for name in (*metrics, *speed)},
         **intervals,
-        best_confidence=found.sweep.best_confidence,
+        best_confidence=found.sweep.best_confidence or 0.0,
         counted_at=analysis.confidence,
         true_positives=counts.true_positives,
         false_positives=counts.false_positives,
@@ -236,6 +247,7 @@ def _page(spec: CompareSpec, result: CompareResult, pictures: Sequence[Path]) ->
         spec=spec,
         found=result,
         models=facts,
+        least=MIN_IMAGES,
         intervals=Picture.of_png("intervals", plots.intervals(differences)),
         errors=Picture.of_png(
             "errors", plots.errors({name: one.errors for name, one in facts.items()})

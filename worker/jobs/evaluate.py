@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,15 +33,15 @@ def run(spec: EvaluateSpec, context: Context) -> EvaluateResult:
     Where model and data set name their classes differently, those that they share by name count.
 
     Raises:
-        DatasetError: the data set has changed, has no such split, or no object in it of a class
-            that the model knows.
+        DatasetError: the data set has changed, has no such split, or in it an image that cannot
+            be used, or no object of a class that the model knows.
         ModelError: the model's file is gone or has changed, or it knows none of the classes.
         UsageError: a file lies outside the roots, or the device is not there.
         Stopped: the job was told to stop.
     """
     from worker.detection.ultralytics_yolo import torch_device  # torch: seconds, and GBs
     from worker.evaluation.analysis import analyse
-    from worker.evaluation.object_rows import object_rows
+    from worker.evaluation.object_rows import object_rows, write_tables
     from worker.evaluation.worst import draw_worst
 
     weights = context.home / model_address(spec.model_sha256)
@@ -53,12 +53,12 @@ def run(spec: EvaluateSpec, context: Context) -> EvaluateResult:
     context.advance(0, None, "images", "loading the model")
     model = load(weights)
     names = _shared(spec.model, files, model.names)
-    found = _validate(spec, model, files, device, context)
+    found = _validate(spec, model, files, names, device, context)
     tell = partial(context.advance, found.images, found.images, "images", "looking at errors")
-    tell()
-    analysis = analyse(found.seen, names, found.sweep.best_confidence)
+    # Of a model that finds nothing, everything that it sees is wrong.
+    analysis = analyse(found.seen, names, found.sweep.best_confidence or 0.0, tell)
     worst = draw_worst(analysis, context.folder, tell)
-    object_rows(analysis).write_parquet(context.folder / _OBJECTS)
+    write_tables(context.folder / _OBJECTS, object_rows(analysis, tell))
     found.sweep.rows(names).write_parquet(context.folder / _SWEEP)
     result = _result(found, analysis, device)
     (context.folder / _PAGE).write_text(_page(spec, result, found.sweep, analysis, worst), "utf-8")
@@ -79,7 +79,12 @@ def _shared(model: str, files: DatasetFiles, names: Mapping[int, str]) -> dict[i
 
 
 def _validate(
-    spec: EvaluateSpec, model: DetectionModel, files: DatasetFiles, device: str, context: Context
+    spec: EvaluateSpec,
+    model: DetectionModel,
+    files: DatasetFiles,
+    counting: Collection[int],
+    device: str,
+    context: Context,
 ) -> Validation:
     from worker.evaluation.arena import lay_out
     from worker.evaluation.validation import validate
@@ -87,17 +92,19 @@ def _validate(
     total = len(files.splits[spec.split])
     folder = context.folder / "arena"
     try:
-        arena = lay_out(files, [spec.split], model.names, folder)
+        told = partial(context.advance, unit="images", note="looking through")
+        arena = lay_out(files, [spec.split], model.names, folder, told)
         arguments = spec.model_dump(include={"split", "imgsz", "batch", "conf", "iou", "max_det"})
         return validate(
             model,
             arena,
             arguments | {"device": device},
             folder,
+            counting,
             lambda done: context.advance(done, total, "images", "evaluating"),
         )
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _result(found: Validation, analysis: Analysis, device: str) -> EvaluateResult:

@@ -6,7 +6,7 @@ In a notebook, with no queue and no database: `predict.run(spec, Context(home, f
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -120,6 +120,7 @@ def _look(spec: PredictSpec, context: Context, images: ImageFiles, detector: Det
     """Look at every image, and write what is in it."""
     counts = _Counts()
     problem = None
+    files = frozenset(images.names)
     with (
         RowFile(context.folder / IMAGES, _IMAGE_COLUMNS) as image_rows,
         RowFile(context.folder / DETECTIONS, _DETECTION_COLUMNS) as detection_rows,
@@ -137,7 +138,7 @@ def _look(spec: PredictSpec, context: Context, images: ImageFiles, detector: Det
                     counts.detections += len(seen.confidence)
                     counts.limited += seen.limited
                     if spec.annotate:
-                        _draw(context.folder / ANNOTATED, picture, seen, names)
+                        _draw(context.folder / ANNOTATED, picture, files, seen, names)
             counts.images += len(batch)
             context.advance(counts.images, len(images.names), "images", "looking")
         if counts.unreadable == counts.images:
@@ -199,8 +200,10 @@ def _detection_rows(
     ]
 
 
-def _draw(folder: Path, picture: Picture, seen: Seen, names: dict[int, str]) -> None:
+def _draw(
+    folder: Path, picture: Picture, files: Collection[str], seen: Seen, names: dict[int, str]
+) -> None:
     from worker.prediction.drawing import drawn_name, write_drawn
 
     assert picture.image is not None
-    write_drawn(folder / drawn_name(picture.name), picture.image, seen, names)
+    write_drawn(folder / drawn_name(picture.name, files), picture.image, seen, names)

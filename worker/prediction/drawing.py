@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -16,10 +16,19 @@ _KEPT = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 _JPEG_QUALITY = 90
 
 
-def drawn_name(name: str) -> str:
-    """What the drawn image of a file is called: a browser must be able to show it."""
-    kept = PurePosixPath(name).suffix.lower() in _KEPT
-    return name if kept else f"{name}.jpg"
+def drawn_name(name: str, names: Collection[str]) -> str:
+    """What the drawn image of a file is called: a browser must be able to show it.
+
+    Args:
+        name: of the file.
+        names: of all files, no two of which are drawn under the same name.
+    """
+    if PurePosixPath(name).suffix.lower() in _KEPT:
+        return name
+    drawn = f"{name}.jpg"
+    while drawn in names:
+        drawn += ".jpg"
+    return drawn
 
 
 def write_drawn(path: Path, image: NDArray[np.uint8], seen: Seen, names: Mapping[int, str]) -> None:

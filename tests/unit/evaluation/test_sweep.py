@@ -31,6 +31,7 @@ def test_the_best_confidence_is_the_one_of_ultralytics_metrics(
     curves: tuple[Sweep, tuple[float, float, float]],
 ) -> None:
     sweep, expected = curves
+    assert sweep.best_confidence is not None
     place = sweep.confidence.tolist().index(sweep.best_confidence)
     found = (sweep.precision, sweep.recall, sweep.f1)
     assert tuple(one[:, place].mean() for one in found) == pytest.approx(expected)
@@ -42,8 +43,16 @@ def test_a_class_has_a_best_confidence_of_its_own(
     sweep, _ = curves
     for place, number in enumerate(sweep.class_ids):
         best = sweep.best_confidence_of(number)
+        assert best is not None
         there = sweep.f1[place][sweep.confidence.tolist().index(best)]
         assert there > 0.9 * sweep.f1[place].max()
+
+
+def test_what_finds_nothing_has_no_best_confidence() -> None:
+    nothing = np.zeros((2, 1000))
+    sweep = Sweep((0, 1), np.linspace(0, 1, 1000), nothing, nothing, nothing)
+    assert sweep.best_confidence is None
+    assert sweep.best_confidence_of(1) is None
 
 
 def test_every_point_is_a_row_and_the_mean_comes_first(

@@ -9,11 +9,13 @@ costs are up to 0.3 points of mAP from these; the counts are the same.)
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
 from db.error_kinds import ErrorKind
+from db.errors import Stopped
 from tests.boxes import imagined, seen_of
-from worker.evaluation.analysis import analyse
+from worker.evaluation.analysis import Analysis, analyse
 from worker.evaluation.bootstrap import draws
 from worker.evaluation.object_rows import object_rows
 
@@ -56,10 +58,14 @@ GOLDEN = {
 }
 
 
+def nothing() -> None:
+    """Nobody wants it to stop."""
+
+
 @pytest.mark.parametrize("seed", GOLDEN)
 def test_counts_and_costs_are_those_of_tide(seed: int) -> None:
     kinds, special = GOLDEN[seed]
-    found = analyse(imagined(seed), NAMES, 0.0)
+    found = analyse(imagined(seed), NAMES, 0.0, nothing)
     assert {one.kind: one.count for one in found.errors} == {
         kind: count for kind, (count, _) in kinds.items()
     }
@@ -71,31 +77,32 @@ def test_counts_and_costs_are_those_of_tide(seed: int) -> None:
 
 def test_a_perfect_model_has_no_errors_and_nothing_to_gain() -> None:
     box = (10.0, 10.0, 90.0, 90.0)
-    found = analyse([seen_of([(0, *box)], [(0, 0.9, *box)])], NAMES, 0.5)
+    found = analyse([seen_of([(0, *box)], [(0, 0.9, *box)])], NAMES, 0.5, nothing)
     assert {(one.count, one.map50_cost) for one in found.errors} == {(0, 0.0)}
     assert (found.true_positives, found.false_positives, found.false_negatives) == (1, 0, 0)
 
 
 def test_a_model_that_sees_nothing_misses_everything() -> None:
     box = (10.0, 10.0, 90.0, 90.0)
-    found = analyse([seen_of([(0, *box)], []), seen_of([(1, *box)], [])], NAMES, 0.5)
+    found = analyse([seen_of([(0, *box)], []), seen_of([(1, *box)], [])], NAMES, 0.5, nothing)
     assert [one.count for one in found.errors] == [0, 0, 0, 0, 0, 2]
-    assert (
-        object_rows(found).select("outcome", "iou", "matched_class").rows()
-        == [("missed", None, None)] * 2
-    )
-    assert draws([one.seen for one in found.images], lambda: None, 10).map50.tolist() == [0.0] * 11
+    [rows] = object_rows(found, nothing)
+    said = rows.select("outcome", "iou", "matched_class").rows()
+    assert said == [("missed", None, None)] * 2
+    assert draws([one.seen for one in found.images] * 5, nothing, 10).map50.tolist() == [0.0] * 11
 
 
 def test_a_class_of_which_everything_is_missed_costs_its_share_of_the_mean() -> None:
     box = (10.0, 10.0, 90.0, 90.0)
-    found = analyse([seen_of([(0, *box)], [(0, 0.9, *box)]), seen_of([(1, *box)], [])], NAMES, 0.5)
+    found = analyse(
+        [seen_of([(0, *box)], [(0, 0.9, *box)]), seen_of([(1, *box)], [])], NAMES, 0.5, nothing
+    )
     costs = {one.kind: one.map50_cost for one in found.errors}
     assert costs[ErrorKind.MISSED] == pytest.approx(0.5, abs=0.01)
 
 
 def test_every_object_and_every_box_that_counts_is_in_the_confusion_once() -> None:
-    found = analyse(imagined(5), NAMES, 0.3)
+    found = analyse(imagined(5), NAMES, 0.3, nothing)
     objects = sum(len(one.seen.true_class_id) for one in found.images)
     boxes = sum(int(one.counted.sum()) for one in found.images)
     assert sum(one.count for one in found.confusion if one.true_class is not None) == objects
@@ -107,8 +114,53 @@ def test_every_object_and_every_box_that_counts_is_in_the_confusion_once() -> No
 
 
 def test_counts_follow_the_confidence_and_costs_do_not() -> None:
-    loose = analyse(imagined(5), NAMES, 0.0)
-    strict = loose.at(0.5)
+    loose, strict = (analyse(imagined(5), NAMES, confidence, nothing) for confidence in (0.0, 0.5))
     assert strict.false_positives < loose.false_positives
     assert strict.false_negatives > loose.false_negatives
     assert strict.costs == loose.costs
+
+
+def test_it_can_be_stopped_before_each_cost_and_among_the_images() -> None:
+    seen = imagined(5)
+
+    def analysed(calls: int) -> Analysis:
+        """Analyse; it is stopped at the call that is one too many."""
+        left = iter(range(calls))
+
+        def checkpoint() -> None:
+            if next(left, None) is None:
+                raise Stopped
+
+        return analyse(seen, NAMES, 0.3, checkpoint)
+
+    of_costs = len(ErrorKind) + 2
+    with pytest.raises(Stopped):
+        analysed(of_costs)
+    assert len(analysed(of_costs + 1).images) == len(seen)
+
+
+def test_what_was_seen_is_the_same_in_tables_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = analyse(imagined(5), NAMES, 0.3, nothing)
+    [whole] = object_rows(found, nothing)
+    monkeypatch.setattr("worker.evaluation.object_rows._IMAGES_AT_ONCE", 7)
+    tables = list(object_rows(found, nothing))
+    assert len(tables) == 6
+    assert pl.concat(tables).equals(whole)
+    images = [str(one.seen.image) for one in found.images]
+    assert whole["image"].unique(maintain_order=True).to_list() == [
+        path for path in images if path in set(whole["image"])
+    ]
+
+
+def test_writing_what_was_seen_can_be_stopped() -> None:
+    def stop() -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        next(object_rows(analyse(imagined(5), NAMES, 0.3, nothing), stop))
+
+
+def test_nothing_that_was_seen_is_kept_twice() -> None:
+    seen = imagined(5)
+    found = analyse(seen, NAMES, 0.3, nothing)
+    assert all(one.seen is other for one, other in zip(found.images, seen, strict=True))
