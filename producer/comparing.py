@@ -17,7 +17,7 @@ from db.comparison_tables import (
     ComparisonModelRow,
     ComparisonRow,
 )
-from db.dataset_files import find_dataset, sha256_of_dataset
+from db.dataset_files import sha256_of_dataset
 from db.dataset_tables import DatasetRow
 from db.dialect import reading
 from db.error_kinds import ErrorKind
@@ -28,7 +28,7 @@ from db.tables import JobRow
 from producer.dataset_checks import called
 from producer.enqueue import Enqueued, database, enqueue, validated
 from producer.evaluating import in_order, rows_of_job
-from producer.inputs import regular_file
+from producer.inputs import named_dataset
 from producer.registry import usable_model
 
 Metric = Literal["map50", "map50_95"]
@@ -133,14 +133,13 @@ def compare(
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
     registered = [usable_model(one) for one in (base, *models)]
-    path = regular_file(Path(data).expanduser())
-    files = find_dataset(path)
+    files = named_dataset(data)
     asked = validated(
         CompareSpec,
         models=[one.reference for one in registered],
         model_sha256s=[one.sha256 for one in registered],
-        name=name or called(path),
-        data=str(path),
+        name=name or called(files.data),
+        data=str(files.data),
         dataset_sha256="0" * 64,
         split=split,
         imgsz=imgsz,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, case, func, or_, select
 
-from db.dataset_files import find_dataset, sha256_of_dataset
+from db.dataset_files import sha256_of_dataset
 from db.dataset_tables import DatasetRow
 from db.dialect import reading
 from db.error_kinds import BoxSize, ErrorKind
@@ -29,7 +29,7 @@ from db.specs import EvaluateSpec, Priority
 from db.tables import JobRow
 from producer.dataset_checks import called
 from producer.enqueue import Enqueued, database, enqueue, validated
-from producer.inputs import regular_file
+from producer.inputs import named_dataset
 from producer.registry import Model, usable_model
 
 
@@ -116,14 +116,13 @@ def evaluate(
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
     registered = usable_model(model)
-    path = regular_file(Path(data).expanduser())
-    files = find_dataset(path)
+    files = named_dataset(data)
     asked = validated(
         EvaluateSpec,
         model=registered.reference,
         model_sha256=registered.sha256,
-        name=name or called(path),
-        data=str(path),
+        name=name or called(files.data),
+        data=str(files.data),
         dataset_sha256="0" * 64,
         split=split,
         imgsz=imgsz,

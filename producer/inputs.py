@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from db.dataset_files import DatasetFiles, find_dataset
 from db.errors import UsageError
 from db.one_line import printable
 from db.settings import settings
@@ -44,6 +45,19 @@ def regular_file(path: Path) -> Path:
         allowed = ", ".join(map(str, roots))
         raise UsageError(f"{name} lies outside the allowed folders ({allowed}; NIGHTSHELF_ROOTS)")
     return resolved
+
+
+def named_dataset(data: str | Path) -> DatasetFiles:
+    """The data set that a YAML file stands for; what had to be put right is logged.
+
+    Raises:
+        UsageError: no such file, or it lies outside the roots.
+        DatasetError: the file stands for no data set.
+    """
+    files = find_dataset(regular_file(Path(data).expanduser()))
+    for repair in files.repairs:
+        log.warning("%s: %s", files.data, repair)
+    return files
 
 
 def log_left_out(reason: str) -> None:

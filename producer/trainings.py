@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from db import job_records
-from db.dataset_files import find_dataset, sha256_of_dataset
+from db.dataset_files import sha256_of_dataset
 from db.dataset_tables import DatasetRow
 from db.dialect import reading
 from db.errors import UsageError
@@ -22,7 +22,7 @@ from db.training_tables import TrainingEpochRow, TrainingRow
 from producer.bases import Base, extension_of, find_base
 from producer.dataset_checks import called
 from producer.enqueue import Enqueued, database, enqueue, enqueue_family, validated
-from producer.inputs import regular_file
+from producer.inputs import named_dataset
 
 _UNKNOWN_YET = "0" * 64
 
@@ -91,8 +91,7 @@ def train(
         UsageError: a value cannot be.
         SchemaBehind, Unreachable: the database is not fit to work on.
     """
-    path = regular_file(Path(data).expanduser())
-    files = find_dataset(path)
+    files = named_dataset(data)
     name = name or _name_of(str(base))
     given = {
         "epochs": epochs,
@@ -103,7 +102,7 @@ def train(
         "settings": read_settings(settings) or None,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    where = {"dataset": dataset or called(path), "data": str(path), "device": device}
+    where = {"dataset": dataset or called(files.data), "data": str(files.data), "device": device}
     if extend is None:
         found = find_base(str(base))
         spec = _begun(found, name, given | where)
@@ -115,7 +114,7 @@ def train(
     digest = sha256_of_dataset(files, on_read)
     if spec.extends and digest != spec.dataset_sha256:
         raise UsageError(
-            f"{base} was trained on {spec.dataset_sha256[:12]}, and {path} has other content "
+            f"{base} was trained on {spec.dataset_sha256[:12]}, and {files.data} has other content "
             f"({digest[:12]}): train with --base {base}, without --extend"
         )
     spec = spec.model_copy(update={"dataset_sha256": digest})

@@ -151,3 +151,14 @@ def test_a_split_that_is_named_in_vain_is_refused_by_those_who_need_it(
     with pytest.raises(DatasetError, match=why):
         producer.evaluate("products", data)
     assert producer.evaluate("products", data, split="train").new
+
+
+@pytest.mark.usefixtures("configured", "database")
+def test_other_jobs_say_what_had_to_be_put_right(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = write_dataset(tmp_path / "shop")
+    data.write_text(f"{data.read_text()}nc: 9\ntest: ../test/images\n")
+    producer.train(data, "yolov8n.yaml", "shop")
+    assert f"{data}: `nc` is 9, but there are" in caplog.text
+    assert "../test/images, which is not there: left out" in caplog.text

@@ -27,8 +27,8 @@ from tests.deployment import WEIGHTS
 from tests.quiet import quiet_ultralytics
 from tests.recorded import checkpoint, finished
 from worker.context import Context
-from worker.evaluation.object_rows import write_tables
 from worker.jobs import evaluate
+from worker.row_file import write_tables
 
 
 @pytest.fixture(autouse=True, scope="module")

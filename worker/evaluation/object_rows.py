@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -38,15 +36,6 @@ def object_rows(analysis: Analysis, checkpoint: Callable[[], None]) -> Iterator[
     for first in range(0, len(analysis.images), _IMAGES_AT_ONCE):
         checkpoint()
         yield _table(analysis.images[first : first + _IMAGES_AT_ONCE], analysis.names)
-
-
-def write_tables(path: Path, tables: Iterable[pl.DataFrame]) -> None:
-    """Write tables one after the other into a Parquet file, one of them in memory at a time."""
-    # Polars cannot append to a Parquet file, but it streams many into one.
-    with TemporaryDirectory(dir=path.parent) as parts:
-        for number, table in enumerate(tables):
-            table.write_parquet(Path(parts) / f"{number:06}.parquet")
-        pl.scan_parquet(Path(parts) / "*.parquet").sink_parquet(path)
 
 
 def _table(images: Sequence[ImageErrors], names: Mapping[int, str]) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from db.specs import CompareSpec
 from worker.checkpoint import load, verify
 from worker.context import Context
 from worker.datasets.asked import dataset_asked_for
+from worker.row_file import write_tables
 
 if TYPE_CHECKING:
     from worker.checkpoint import DetectionModel
@@ -161,7 +162,7 @@ def _reported(
     context: Context,
 ) -> CompareResult:
     from worker.evaluation.differences import draw_differences
-    from worker.evaluation.object_rows import object_rows, write_tables
+    from worker.evaluation.object_rows import object_rows
 
     base = next(iter(measured.values()))
     facts = [_facts(spec, one, None if one is base else base) for one in measured.values()]

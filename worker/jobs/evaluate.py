@@ -17,6 +17,7 @@ from db.specs import EvaluateSpec
 from worker.checkpoint import load, verify
 from worker.context import Context
 from worker.datasets.asked import dataset_asked_for
+from worker.row_file import write_tables
 
 if TYPE_CHECKING:
     from worker.checkpoint import DetectionModel
@@ -41,7 +42,7 @@ def run(spec: EvaluateSpec, context: Context) -> EvaluateResult:
     """
     from worker.detection.ultralytics_yolo import torch_device  # torch: seconds, and GBs
     from worker.evaluation.analysis import analyse
-    from worker.evaluation.object_rows import object_rows, write_tables
+    from worker.evaluation.object_rows import object_rows
     from worker.evaluation.worst import draw_worst
 
     weights = context.home / model_address(spec.model_sha256)
