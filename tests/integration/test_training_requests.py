@@ -19,9 +19,9 @@ from db.layout import attempt_address, checkpoint_address
 from db.settings import Settings
 from db.specs import TrainSpec
 from db.states import State
-from db.training_results import LAST, EpochFacts, TrainResult, write_epoch
+from db.training_results import LAST, TrainResult, write_epoch
 from tests.labelled import write_dataset
-from tests.recorded import claimed, register_model, sha256
+from tests.recorded import claimed, epoch_facts, register_model, sha256
 
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 pytestmark = ON_SQLITE
@@ -157,26 +157,6 @@ def test_a_data_set_that_is_none_or_lacks_a_split_is_refused(data: Path, tmp_pat
         producer.train(data, "products", "fruit")
 
 
-def epoch(number: int, last: int) -> EpochFacts:
-    return EpochFacts(
-        epoch=number,
-        box_loss=1.0,
-        cls_loss=1.0,
-        dfl_loss=1.0,
-        val_box_loss=1.0,
-        val_cls_loss=1.0,
-        val_dfl_loss=1.0,
-        precision=0.5,
-        recall=0.5,
-        map50=0.5,
-        map50_95=0.25,
-        learning_rates=(0.01,),
-        seconds=2.0,
-        best=True,
-        final=number == last,
-    )
-
-
 def trained(configured: Settings, database: Engine, spec: TrainSpec, epochs: int) -> int:
     """A training that succeeded, with its files."""
     with database.begin() as tx:
@@ -184,7 +164,8 @@ def trained(configured: Settings, database: Engine, spec: TrainSpec, epochs: int
         job = lease.job
         for number in range(1, epochs + 1):
             address = checkpoint_address(job.id, 1, number)
-            write_epoch(tx, job.id, 1, epoch(number, epochs), address, sha256("checkpoint"))
+            facts = epoch_facts(number, best=True, final=number == epochs)
+            write_epoch(tx, job.id, 1, facts, address, sha256("checkpoint"))
         folder = configured.home / attempt_address(job.id, 1)
         folder.mkdir(parents=True)
         (folder / LAST).write_text("the state")
@@ -237,7 +218,8 @@ def test_a_training_can_be_looked_at_while_it_runs_and_afterwards(
     asked = producer.train(data, "products", "fruit", epochs=3)
     with database.begin() as tx:
         job = job_records.get(tx, asked.job.id)
-        write_epoch(tx, job.id, 1, epoch(1, 3), checkpoint_address(job.id, 1, 1), sha256("one"))
+        address = checkpoint_address(job.id, 1, 1)
+        write_epoch(tx, job.id, 1, epoch_facts(1, best=True), address, sha256("one"))
     so_far = producer.training(asked.job.id)
     assert (so_far.model, so_far.base, so_far.facts) == (None, "products@1", None)
     assert [one["epoch"] for one in so_far.epochs] == [1]

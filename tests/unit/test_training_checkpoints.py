@@ -5,32 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from db.layout import checkpoint_address
-from db.training_results import EpochFacts, EpochRecord
+from db.training_results import EpochRecord
+from tests.recorded import epoch_facts
 from worker.training.checkpoints import leftovers, resume_from
 
 JOB = 7
 
 
 def record(epoch: int, attempt: int, *, best: bool = False, kept: bool = False) -> EpochRecord:
-    facts = EpochFacts(
-        epoch=epoch,
-        box_loss=1.0,
-        cls_loss=1.0,
-        dfl_loss=1.0,
-        val_box_loss=1.0,
-        val_cls_loss=1.0,
-        val_dfl_loss=1.0,
-        precision=0.5,
-        recall=0.5,
-        map50=0.5,
-        map50_95=0.5,
-        learning_rates=(0.01,),
-        seconds=1.0,
-        best=best,
-        final=False,
-    )
     address = checkpoint_address(JOB, attempt, epoch) if kept else None
-    return EpochRecord(facts, attempt, address, "f" * 64 if kept else None)
+    return EpochRecord(epoch_facts(epoch, best=best), attempt, address, "f" * 64 if kept else None)
 
 
 def folders(attempt: int, *epochs: EpochRecord) -> list[str]:
