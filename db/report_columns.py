@@ -48,6 +48,7 @@ _WHOLE = frozenset(
         "batch",
         "best",
         "best_epoch",
+        "classes",
         "count",
         "detections",
         "duration_frames",

@@ -34,7 +34,11 @@ class Sight:
 
 @dataclass
 class _Speedometer:
-    """Speed between the first and the last progress that was seen of a stage of an attempt."""
+    """Speed between the first and the last progress that was seen of a stage of an attempt.
+
+    A training tells in its note how it goes, and how much time is left by what whole epochs took:
+    its stages are all one, and nothing is added to that.
+    """
 
     _first: dict[tuple[int, int, str | None], tuple[float, float]] = field(default_factory=dict)
 
@@ -42,13 +46,15 @@ class _Speedometer:
         if job.state is not State.RUNNING or job.progress_at is None or not job.progress_done:
             return Sight(job)
         moment = job.progress_at.timestamp()
+        trains = job.kind == "train"
+        stage = None if trains else job.progress_note
         done, since = self._first.setdefault(
-            (job.id, job.attempt, job.progress_note), (job.progress_done, moment)
+            (job.id, job.attempt, stage), (job.progress_done, moment)
         )
         if moment <= since or job.progress_done <= done:
             return Sight(job)
         per_s = (job.progress_done - done) / (moment - since)
-        if job.progress_total is None:
+        if job.progress_total is None or trains:
             return Sight(job, per_s)
         return Sight(job, per_s, (job.progress_total - job.progress_done) / per_s)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ _PARTS: dict[str, _Parts] = {
     "counts": _Parts("count_report", ("track",), summaries={"totals": "track_totals"}),
     "models": _Parts(
         "model_leaderboard",
-        folded=frozenset({"best_confidence", "images", "instances", "device", "parameters"}),
+        folded=frozenset({"best_confidence", "images", "device", "parameters"}),
     ),
     "training": _Parts(
         "training_curves",
@@ -118,7 +119,11 @@ class Report:
         """Everything, as JSON would hold it."""
         job = {} if self.job_id is None else {"job": self.job_id}
         more = {key: rows.dicts() for key, rows in (self.tables | self.curves).items()}
-        return {**job, **self.summaries, self.name: self.rows.dicts(), **more}
+        own = self.rows.dicts()
+        for row in own:
+            if "learning_rates" in row:  # text in SQL, which has no lists
+                row["learning_rates"] = json.loads(row["learning_rates"])
+        return {**job, **self.summaries, self.name: own, **more}
 
     def write_parquet(self, path: Path) -> None:
         """Write the rows to a Parquet file."""
@@ -126,7 +131,7 @@ class Report:
 
     def csv(self) -> str:
         """The rows as CSV, with a header."""
-        return str(self._frame().write_csv())
+        return str(self._frame().write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z"))
 
     def _frame(self) -> Any:
         import polars  # heavy, and only needed here
@@ -163,11 +168,16 @@ def report(name: ReportName, job_id: int | None = None) -> Report:
         if job_id is None:
             raise UsageError(f"of which job are the {name} wanted? `nightshelf jobs list`")
         _refuse_other(tx, job_id, name, parts)
+        found = reports.run(tx, parts.rows, job_id)
+        if name == "errors" and not found.rows:
+            raise UsageError(
+                f"job {job_id} was measured before errors were: do it again, with --force"
+            )
         return _made(
             name,
             job_id,
             parts,
-            reports.run(tx, parts.rows, job_id),
+            found,
             summaries={
                 key: rows[0]
                 for key, view in parts.summaries.items()

@@ -12,6 +12,8 @@ import supervision as sv
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from db.one_line import printable
+
 PALETTE = sv.ColorPalette.DEFAULT
 
 # Latin, Greek, Cyrillic and much else: the names of classes are not all ASCII, which is all that
@@ -77,7 +79,7 @@ def _label(text: str, font_size: int, colour: int) -> NDArray[np.uint8]:
 
     Its last word is a picture of its own: confidences change with every frame, the rest stays.
     """
-    head, space, tail = text.rpartition(" ")
+    head, space, tail = printable(text).rpartition(" ")  # a class may have any name
     words = [_words(one, font_size, colour) for one in (head + space, tail)]
     border = np.full((words[0].shape[0], _padding(font_size), 3), words[0][0, 0], np.uint8)
     return np.hstack([border, *words, border])

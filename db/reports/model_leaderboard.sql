@@ -1,13 +1,15 @@
 -- The best evaluation of each model on each split of each data set, by mAP50-95 (the newest of
--- equal ones), and the model's rank there; times are milliseconds per image.
--- Order: dataset, dataset_content, split, rank, model, model_version
+-- equal ones), and the model's rank there, among those that were measured on the same classes: of as
+-- many, with as many objects; times are milliseconds per image.
+-- Order: dataset, dataset_content, split, classes DESC, instances DESC, rank, model, model_version
 SELECT
     best.job_id,
     datasets.name AS dataset,
     SUBSTR(datasets.sha256, 1, 12) AS dataset_content,
     best.split,
     RANK() OVER (
-        PARTITION BY best.dataset_id, best.split ORDER BY best.map50_95 DESC
+        PARTITION BY best.dataset_id, best.split, measured.classes, best.instances
+        ORDER BY best.map50_95 DESC
     ) AS rank,
     models.name AS model,
     models.version AS model_version,
@@ -19,6 +21,7 @@ SELECT
     best.f1,
     best.best_confidence,
     best.imgsz,
+    measured.classes,
     best.images,
     best.instances,
     best.preprocess_ms + best.inference_ms + best.postprocess_ms AS image_ms,
@@ -33,6 +36,9 @@ FROM (
         ) AS place
     FROM evaluations
 ) AS best
+JOIN (
+    SELECT job_id, COUNT(*) AS classes FROM evaluation_classes WHERE instances > 0 GROUP BY job_id
+) AS measured ON measured.job_id = best.job_id
 JOIN models ON models.id = best.model_id
 JOIN datasets ON datasets.id = best.dataset_id
 JOIN jobs ON jobs.id = best.job_id

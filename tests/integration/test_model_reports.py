@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+from csv import DictReader
 from dataclasses import replace
+from datetime import datetime
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from sqlalchemy import Double, Engine, Integer, Text, inspect, text
+from sqlalchemy import Double, Engine, Integer, Text, delete, inspect, text
 from typer.testing import CliRunner
 
 from db import reports
 from db.dialect import UtcDateTime, reading
 from db.error_kinds import BoxSize
 from db.errors import UsageError
-from db.report_columns import ColumnType, column_type
+from db.evaluation_tables import EvaluationErrorRow
+from db.report_columns import TIMES, ColumnType, column_type
 from db.settings import Settings
 from producer import report
 from producer.cli import app
@@ -51,11 +55,13 @@ def same(found: Row, row: Row, *columns: str) -> bool:
 def test_the_leaderboard_is_the_best_of_each_model_on_each_split(
     database: Engine, measured: Measured
 ) -> None:
+    objects = (50, 50, 20)  # the third model does not know all classes
     for number in range(24):
-        measured.evaluation(number % 3, number % 2, SPLITS[number % 5 % 3])
-    equal = {"map50_95": 0.5}
+        model = number % 3
+        measured.evaluation(model, number % 2, SPLITS[number % 5 % 3], instances=objects[model])
+    equal = {"map50_95": 0.5, "instances": 50}
     older, newer, third = (measured.evaluation(one, 2, "val", **equal) for one in (0, 0, 1))
-    last = measured.evaluation(2, 2, "val", map50_95=0.25)
+    last = measured.evaluation(2, 2, "val", map50_95=0.25, instances=50)
     models = {row["id"]: row for row in table(database, "models")}
     datasets = {row["id"]: row for row in table(database, "datasets")}
     groups: dict[tuple[int, str], dict[int, Row]] = {}
@@ -70,7 +76,10 @@ def test_the_leaderboard_is_the_best_of_each_model_on_each_split(
     for (dataset_id, _), best in groups.items():
         for row in best.values():
             one, model = by_job[row["job_id"]], models[row["model_id"]]
-            better = sum(other["map50_95"] > row["map50_95"] for other in best.values())
+            better = sum(
+                other["map50_95"] > row["map50_95"] and other["instances"] == row["instances"]
+                for other in best.values()
+            )
             assert one["rank"] == 1 + better
             assert (one["model"], one["model_version"]) == (model["name"], model["version"])
             assert same(one, model, "stage", "parameters")
@@ -83,7 +92,11 @@ def test_the_leaderboard_is_the_best_of_each_model_on_each_split(
             assert one["evaluated_at"].tzinfo is not None
     assert older not in by_job
     assert [by_job[one]["rank"] for one in (newer, third, last)] == [1, 1, 3]
-    order = [(row["dataset"], row["dataset_content"], row["split"], row["rank"]) for row in found]
+    assert {row["classes"] for row in found} == {len(CLASSES) - 1}, "one has no objects"
+    order = [
+        (row["dataset"], row["dataset_content"], row["split"], -row["instances"], row["rank"])
+        for row in found
+    ]
     assert order == sorted(order)
 
 
@@ -245,12 +258,20 @@ def test_each_report_says_the_same_in_every_form(
         assert rows.rows
         said = json.loads(run(name, *asked, "--json"))[name]
         assert [list(row) for row in said] == [list(rows.columns)] * len(rows.rows)
+        if name == "training":
+            assert all(isinstance(rate, float) for rate in said[0]["learning_rates"])
         path = tmp_path / f"{name}.parquet"
         run(name, *asked, "--parquet", str(path))
         assert pl.read_parquet(path).rows() == list(rows.rows)
         csv = run(name, *asked, "--csv")
         assert len(csv.splitlines()) == len(rows.rows) + 1
         assert csv.splitlines()[0] == ",".join(rows.columns)
+        for column in TIMES & set(rows.columns):
+            times = [row[column] for row in DictReader(StringIO(csv))]
+            assert [datetime.fromisoformat(one) for one in times] == [
+                row[column] for row in rows.dicts()
+            ]
+            assert all(one.endswith("+00:00") for one in times)
         shown = run(name, *asked)
         assert all(column in shown for column in report(name, *map(int, asked)).shown.columns)
 
@@ -267,6 +288,16 @@ def test_each_page_needs_nothing_beside_it_and_has_its_plots(
         assert content.count("data:image/png;base64,iVBORw0KGgo") == plots[name], name
         assert content.count("<img") == plots[name]
         assert "http" not in content
+
+
+def test_an_evaluation_from_before_errors_were_kept_is_not_one_without_errors(
+    configured: Settings, database: Engine, measured: Measured
+) -> None:
+    job_id = measured.evaluation(0, 0)
+    with database.begin() as tx:
+        tx.execute(delete(EvaluationErrorRow).where(EvaluationErrorRow.job_id == job_id))
+    with pytest.raises(UsageError, match="was measured before errors were: do it again, with --f"):
+        report("errors", job_id)
 
 
 def test_an_empty_report_has_columns_of_their_types(

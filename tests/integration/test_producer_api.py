@@ -20,6 +20,7 @@ from db.layout import model_address
 from db.settings import Settings, settings
 from db.specs import Priority, TrackerOptions
 from db.states import State
+from tests.labelled import write_dataset
 from tests.recorded import WORKER, finished, register_model, sha256, track, track_result
 from tests.servers import Valkey
 
@@ -336,6 +337,25 @@ def test_waiting_too_long_is_told_and_the_job_goes_on(video: Path) -> None:
     with pytest.raises(TimeoutError, match=rf"jobs \[{one.job.id}\]; they go on"):
         producer.wait([one.job.id], timeout_s=0)
     assert producer.job(one.job.id).job.state is State.QUEUED
+
+
+@pytest.mark.usefixtures("model")
+def test_a_training_has_one_speed_and_says_itself_how_much_is_left(
+    database: Engine, tmp_path: Path
+) -> None:
+    asked = producer.train(write_dataset(tmp_path / "shop"), "yolov8n.yaml", "shop")
+    lease = claim(database, asked.job.id)
+    seen = producer.watch([asked.job.id], every_s=0)
+    for done, note in ((10, "epoch 1/9"), (60, "epoch 2/9, about 3 min left")):
+        with database.begin() as tx:
+            protocol.heartbeat(tx, lease, 60, Progress(done, 100, "batches", note))
+        with database.begin() as tx:
+            tx.execute(
+                text("UPDATE jobs SET progress_at = :at WHERE id = :id"),
+                {"at": f"2025-05-01 06:00:{done - 10:02}.000000", "id": asked.job.id},
+            )
+        [sight] = next(seen)
+    assert (sight.per_s, sight.left_s) == (1.0, None)
 
 
 @pytest.mark.usefixtures("model")

@@ -89,6 +89,14 @@ def test_names_of_other_alphabets_are_written_as_they_are() -> None:
     assert not np.array_equal(drawn[0], drawn[2])
 
 
+@pytest.mark.parametrize("name", ["banana\nsplit", "a\r", "\n", "", "a\0b", "\u202e"])
+def test_a_class_may_have_any_name(name: str) -> None:
+    image = np.full((360, 640, 3), 128, np.uint8)
+    box = np.array([[200, 150, 300, 250]], np.float32)
+    draw_boxes(image, box, np.array([_DARK_TRACK], np.int32), [name])
+    assert _pixels(image, PALETTE.by_idx(_DARK_TRACK).as_bgr()) > 500
+
+
 def test_a_label_larger_than_the_picture_is_cut_off() -> None:
     image = np.full((10, 20, 3), 128, np.uint8)
     box = np.array([[2, 2, 8, 8]], np.float32)
