@@ -80,10 +80,11 @@ def put_back(backup: Path, cluster: PostgresCluster | None, home: Path) -> str:
 
 
 def reports(deployed: Deployment, job: int) -> list[str]:
-    """All that can be asked of a finished job."""
+    """All that can be asked of a finished job, whichever home its files lie in."""
+    shown = json.dumps(deployed.cli_json("jobs", "show", str(job)))
     return [
         *(json.dumps(deployed.cli_json("report", name, str(job))) for name in ("tracks", "counts")),
-        json.dumps(deployed.cli_json("jobs", "show", str(job))),
+        shown.replace(str(deployed.home), "HOME"),
         json.dumps(deployed.cli_json("models", "show", "products")),
     ]
 

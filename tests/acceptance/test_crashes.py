@@ -59,8 +59,8 @@ def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("module", "function", "moment"),
     [
-        ("worker.jobs.register", "_keep", "before"),
-        ("worker.jobs.register", "_keep", "after"),
+        ("worker.jobs.register", "keep", "before"),
+        ("worker.jobs.register", "keep", "after"),
         ("worker.detection.store", "DetectionWriter._write_part", "after"),
         ("worker.detection.store", "DetectionWriter.commit", "after"),
         ("worker.jobs.track", "run", "after"),

@@ -75,7 +75,9 @@ def test_on_an_object_store_the_model_is_fetched_and_all_that_is_left_behind_is_
         arguments = ("predict", str(stills), "--model", "products", "--imgsz", "320")
         found = person.cli_json(*arguments, "--wait")
         assert found["facts"]["detections"] > 20
-        assert f"{s3.url}/{found['facts']['annotated']}.tar" in person.cli(*arguments, "--wait")
+        drawn = found["facts"]["annotated"]
+        assert drawn == f"{s3.url}/jobs/{found['job_id']}/attempt-1/annotated.tar"
+        assert drawn in person.cli(*arguments, "--wait")
         for name, value in s3.environment.items():
             monkeypatch.setenv(name, value)
         store, root = fsspec.core.url_to_fs(f"{s3.url}/jobs/{found['job_id']}/attempt-1")
