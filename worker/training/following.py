@@ -56,9 +56,15 @@ class Following:
         return f"{found}, {self.remark}" if self.remark else found
 
     def _keep(self, event: EpochDone) -> None:
-        """Give the checkpoint a name of its own for whoever keeps it: this one is soon removed."""
+        """Give the checkpoint a name of its own for whoever keeps it, and remove the one before.
+
+        That is done here, and not where they are written: in a process of its own, a training may
+        be epochs ahead of what was heard of it.
+        """
         name = f"epoch-{event.facts.epoch}.pt"
         os.link(event.checkpoint, self._context.folder / name)
-        self.last = event.checkpoint
+        before, self.last = self.last, event.checkpoint
         self._done.append(event.facts)
         self._context.milestone(event.facts, name)
+        if before is not None:
+            before.unlink(missing_ok=True)

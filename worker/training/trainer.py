@@ -50,7 +50,6 @@ class Trainer(_Trainer):  # type: ignore[misc]
         self.tell: Callable[[Event], None] = Journal(self.save_dir / JOURNAL).write
         self.trained: int | None = None
         self._batches = 0
-        self._before = self.last
         self._first_batch_size: int | None = None
 
     def train(self) -> None:
@@ -108,13 +107,12 @@ class Trainer(_Trainer):  # type: ignore[misc]
             case "on_train_epoch_start":
                 self._batches = 0
                 # Each epoch's in a file of its own, so that nobody reads one that is written over.
-                self._before, self.last = self.last, self.wdir / f"epoch-{self.epoch + 1}.pt"
+                self.last = self.wdir / f"epoch-{self.epoch + 1}.pt"
             case "on_train_batch_end":
                 self._batches += 1
                 self._tell_advance()
             case "on_fit_epoch_end" if not self._validating_best:
                 self.tell(EpochDone(facts=self._facts(), checkpoint=self.last))
-                self._before.unlink(missing_ok=True)
 
     def _tell_advance(self) -> None:
         batches = len(self.train_loader)
