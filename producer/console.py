@@ -112,6 +112,14 @@ def print_details(details: JobDetails) -> None:
         print_files(details.files)
 
 
+def found_dict(found: Any) -> dict[str, Any]:
+    """What a job found, a dataclass with its `job_id`, as JSON has it: with where its files are."""
+    from producer.job_control import job
+
+    files = job(found.job_id).files if found.job_id else []
+    return asdict(found) | {"files": file_dicts(files)}
+
+
 def file_dicts(files: Iterable[OutputFile]) -> list[dict[str, Any]]:
     """Files that a job left behind, as JSON has them, with where they are."""
     return [asdict(one) | {"location": settings().located(one.address)} for one in files]

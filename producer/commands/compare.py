@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -88,7 +87,6 @@ def compare(
     from producer.commands.waiting import tell_or_wait
     from producer.comparing import compare as enqueue_comparison
     from producer.comparing import comparison
-    from producer.job_control import job
     from producer.progress import image_progress
 
     with image_progress() as on_read:
@@ -112,7 +110,7 @@ def compare(
     tell_or_wait(enqueued, wait=wait, as_json=as_json)
     found = comparison(enqueued.job.id)
     if as_json:
-        console.print_json(asdict(found) | {"files": console.file_dicts(job(found.job_id).files)})
+        console.print_json(console.found_dict(found))
     else:
         print_comparison(found)
 

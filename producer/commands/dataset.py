@@ -43,7 +43,7 @@ def check(
     tell_or_wait(enqueued, wait=wait, as_json=as_json, failed=DatasetExitCode.NOT_CHECKED)
     found = checked_by(enqueued.job.id)
     if as_json:
-        console.print_json(_as_dict(found))
+        console.print_json(console.found_dict(found))
     else:
         _print(found)
     raise typer.Exit(DatasetExitCode.of(found.worst))
@@ -92,17 +92,9 @@ def show(
 
     found = dataset(name)
     if as_json:
-        console.print_json(_as_dict(found))
+        console.print_json(console.found_dict(found))
     else:
         _print(found)
-
-
-def _as_dict(found: Dataset) -> dict[str, Any]:
-    from producer import console
-    from producer.job_control import job
-
-    files = job(found.job_id).files if found.job_id else []
-    return asdict(found) | {"files": console.file_dicts(files)}
 
 
 def _print(found: Dataset) -> None:

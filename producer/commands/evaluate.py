@@ -69,7 +69,6 @@ def evaluate(
     from producer.commands.waiting import tell_or_wait
     from producer.evaluating import check_precision, evaluation, operating_point
     from producer.evaluating import evaluate as enqueue_evaluation
-    from producer.job_control import job
     from producer.progress import image_progress
 
     if precision is not None:
@@ -99,11 +98,8 @@ def evaluate(
         point = asdict(operating_point(found.job_id, precision=precision))
         del point["job_id"]
     if as_json:
-        console.print_json(
-            asdict(found)
-            | ({"operating_point": point} if point else {})
-            | {"files": console.file_dicts(job(found.job_id).files)}
-        )
+        more = {"operating_point": point} if point else {}
+        console.print_json(console.found_dict(found) | more)
     elif point:
         typer.echo()
         console.print_table(tuple(point), [tuple(point.values())], title=f"precision {precision}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,7 +56,6 @@ def predict(
     """
     from producer import console
     from producer.commands.waiting import tell_or_wait
-    from producer.job_control import job
     from producer.predicting import predict as enqueue_prediction
     from producer.predicting import prediction
     from producer.progress import image_progress
@@ -81,7 +79,7 @@ def predict(
     found = prediction(enqueued.job.id)
     if as_json:
         found.facts["annotated"] = _drawn(found)
-        console.print_json(asdict(found) | {"files": console.file_dicts(job(found.job_id).files)})
+        console.print_json(console.found_dict(found))
     else:
         _print(found)
 

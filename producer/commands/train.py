@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,7 +75,6 @@ def train(
     """
     from producer import console
     from producer.commands.waiting import tell_or_wait
-    from producer.job_control import job
     from producer.progress import image_progress
     from producer.trainings import train as enqueue_training
     from producer.trainings import training
@@ -100,7 +98,7 @@ def train(
     tell_or_wait(enqueued, wait=wait, as_json=as_json)
     found = training(enqueued.job.id)
     if as_json:
-        console.print_json(asdict(found) | {"files": console.file_dicts(job(found.job_id).files)})
+        console.print_json(console.found_dict(found))
     else:
         print_training(found)
 
