@@ -1,4 +1,4 @@
-"""The classes on which models can be compared: those of the data set that every model knows."""
+"""Classes by their names: which are one, and on which models can be compared."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from db.errors import ModelError, UsageError
+
+
+def repeated_name(names: Sequence[str]) -> tuple[int, int] | None:
+    """The first two ids with the same name, which no row could tell apart; None if there are none.
+
+    Args:
+        names: of the classes; the index is the id.
+    """
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(names):
+        if (first := numbers.setdefault(name, number)) < number:
+            return first, number
+    return None
 
 
 @dataclass(frozen=True, slots=True)

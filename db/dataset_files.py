@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from db.common_classes import repeated_name
 from db.dataset_sources import NotThere, find_sources
 from db.errors import DatasetError
 from db.files import sha256_of
@@ -64,13 +65,12 @@ class DatasetFiles:
         """
         if split not in self.splits:
             raise DatasetError(self.without(split))
-        numbers: dict[str, int] = {}
-        for number, name in enumerate(self.class_names):
-            if (first := numbers.setdefault(name, number)) < number:
-                raise DatasetError(
-                    f"{self.data} calls both class {first} and class {number} {name}: make them "
-                    "one, or give one of them another name"
-                )
+        if twins := repeated_name(self.class_names):
+            first, second = twins
+            raise DatasetError(
+                f"{self.data} calls both class {first} and class {second} "
+                f"{self.class_names[first]}: make them one, or give one of them another name"
+            )
         for image in self.splits[split]:
             if not has_utf8_name(image):
                 raise DatasetError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from db.common_classes import repeated_name
 from db.errors import ModelError
 from db.files import sha256_of
 
@@ -47,12 +48,12 @@ def inspect(path: Path) -> Checkpoint:
     """
     model = load(path)
     class_names = tuple(model.names.values())
-    for number, name in enumerate(class_names):
-        if (first := class_names.index(name)) < number:
-            raise ModelError(
-                f"{path} calls both class {first} and class {number} {name}: give each class a "
-                "name of its own, and add it again"
-            )
+    if twins := repeated_name(class_names):
+        first, second = twins
+        raise ModelError(
+            f"{path} calls both class {first} and class {second} {class_names[first]}: give each "
+            "class a name of its own, and add it again"
+        )
     return Checkpoint(
         task="detect",
         class_names=class_names,

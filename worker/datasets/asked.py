@@ -33,7 +33,8 @@ def dataset_asked_for(
             if image.is_file():
                 allowed_file(image, context.roots)
     found = sha256_of_dataset(files, partial(context.advance, unit="images", note="reading"))
-    if found != sha256 or layout_sha256 not in (None, sha256_of_layout(files)):
+    moved = layout_sha256 is not None and layout_sha256 != sha256_of_layout(files)
+    if found != sha256 or moved:
         raise DatasetError(
             f"{files.data} or its images have changed since they were enqueued: ask again"
         )
